@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Where kernels and architectures differ: one accessor each, with the version or commit. Constants
+ * that headers for user space do not carry stand here too.
+ */
+#ifndef WSVITALS_COMPAT_BPF_H
+#define WSVITALS_COMPAT_BPF_H
+
+#include "maps.bpf.h"
+
+#define AF_UNIX 1
+#define AF_INET 2
+#define AF_INET6 10
+#define SOCK_STREAM 1
+#define IPPROTO_TCP 6
+#define IPPROTO_MPTCP 262
+
+#define MSG_OOB 0x1
+#define MSG_PEEK 0x2
+#define MSG_TRUNC 0x20
+#define MSG_ERRQUEUE 0x2000
+
+#define SHUTDOWN_MASK 3 /* include/net/sock.h: RCV_SHUTDOWN | SEND_SHUTDOWN */
+#define RCV_SHUTDOWN 1
+#define SOCK_DONE 1 /* bit of sk_flags: the peer's FIN has come (include/net/sock.h) */
+#define ETIMEDOUT 110
+#define ENOSYS 38
+
+#define PF_EXITING 0x00000004   /* include/linux/sched.h */
+#define PF_IO_WORKER 0x00000010 /* since 5.12 */
+#define PF_KTHREAD 0x00200000
+
+/* include/net/tcp_states.h */
+#define TCP_ESTABLISHED 1
+#define TCP_CLOSE 7
+#define TCP_CLOSE_WAIT 8
+
+/* The arguments of the system call that a task is in. */
+struct call {
+	long nr;
+	__u64 arg[6];
+};
+
+#if defined(__TARGET_ARCH_x86)
+
+#define TS_COMPAT 2 /* arch/x86/include/asm/thread_info.h: 32-bit system call in progress */
+
+#define NR_READ 0
+#define NR_WRITE 1
+#define NR_READV 19
+#define NR_WRITEV 20
+#define NR_SENDTO 44
+#define NR_RECVFROM 45
+#define NR_SENDMSG 46
+#define NR_RECVMSG 47
+#define NR_RECVMMSG 299
+#define NR_SENDMMSG 307
+#define NR_PREADV2 327
+#define NR_PWRITEV2 328
+
+/*
+ * 0 when the task is inside a 64-bit system call, whose number and arguments are then in *call.
+ * At entry ax is -ENOSYS and stays so until the call returns; task work (io_uring) runs after that
+ * with stale registers (MECHANISMS 0.1: wrong buffer in 60 of 60 tries without this check).
+ */
+static __always_inline int call_of(struct task_struct *task, struct call *call)
+{
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+
+	if ((long)regs->ax != -ENOSYS || (task->thread_info.status & TS_COMPAT))
+		return -1;
+	call->nr = (long)regs->orig_ax;
+	call->arg[0] = regs->di;
+	call->arg[1] = regs->si;
+	call->arg[2] = regs->dx;
+	call->arg[3] = regs->r10;
+	call->arg[4] = regs->r8;
+	call->arg[5] = regs->r9;
+	return 0;
+}
+
+static __always_inline int task_is_32bit(struct task_struct *task)
+{
+	return task->thread_info.status & TS_COMPAT;
+}
+
+#else
+#error "system call numbers and registers are known for x86-64 only"
+#endif
+
+#endif

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * From what an event held to the cumulative numbers: counters, histograms, the pairing rule. Counts
+ * never depend on a record reaching user space.
+ */
+#ifndef WSVITALS_COUNT_BPF_H
+#define WSVITALS_COUNT_BPF_H
+
+#include "compat.bpf.h"
+
+/* n values v into a histogram that only this CPU writes */
+static __always_inline void hist_add(struct hist *hist, __u64 v, __u32 n)
+{
+	__u64 bucket = hist_bucket(v);
+
+	KEEP(bucket);
+	hist->sum += v * n;
+	if (bucket < HIST_BUCKETS)
+		hist->bucket[bucket] += n;
+}
+
+/* … and into one that all CPUs write */
+static __always_inline void hist_add_shared(struct hist *hist, __u64 v, __u32 n)
+{
+	__u64 bucket = hist_bucket(v);
+
+	KEEP(bucket);
+	__sync_fetch_and_add(&hist->sum, v * n);
+	if (bucket < HIST_BUCKETS)
+		__sync_fetch_and_add(&hist->bucket[bucket], n);
+}
+
+static __always_inline void minmax_add(struct minmax *m, __u64 v)
+{
+	/* a lost race costs one more try; four are enough for anything but a test of patience */
+	for (int i = 0; i < 4; i++) {
+		__u64 old = m->min;
+
+		if (v >= old || __sync_val_compare_and_swap(&m->min, old, v) == old)
+			break;
+	}
+	for (int i = 0; i < 4; i++) {
+		__u64 old = m->max;
+
+		if (v <= old || __sync_val_compare_and_swap(&m->max, old, v) == old)
+			break;
+	}
+}
+
+static __always_inline void extreme_add(struct extreme *slots, __u64 now, __u64 v, __u32 n)
+{
+	__u64 epoch = now >> EPOCH_SHIFT;
+	struct extreme *e = &slots[epoch & (EPOCH_SLOTS - 1)];
+
+	if (e->epoch != epoch) {
+		e->epoch = epoch;
+		e->count = 0;
+		e->min_ns = ~0ull;
+		e->max_ns = 0;
+	}
+	e->count += n;
+	if (v < e->min_ns)
+		e->min_ns = v;
+	if (v > e->max_ns)
+		e->max_ns = v;
+}
+
+static __always_inline void count_latency(__u32 server, struct channel_stats *channel,
+					  struct server_counters *c, __u64 now, __u64 v, __u32 n)
+{
+	struct server_hists *hists = hists_of(server);
+
+	if (hists)
+		hist_add(&hists->latency, v, n);
+	extreme_add(c->latency, now, v, n);
+	if (channel)
+		hist_add_shared(&channel->latency, v, n);
+}
+
+/*
+ * Queue wait (SPEC 1). At sk_data_ready the queue was empty if everything that had been there then
+ * has been read by now; the read that takes the first new byte ends the wait.
+ */
+static __always_inline void count_data_ready(struct conn *conn, struct tcp_sock *tp, __u64 now)
+{
+	__u32 first = conn->wait_next;
+
+	conn->wait_next = tp->rcv_nxt;
+	if (tp->copied_seq != first || tp->rcv_nxt == first)
+		return;
+	if (!conn->wait_ns[0]) {
+		conn->wait_seq[0] = first;
+		barrier();
+		conn->wait_ns[0] = now;
+	} else {
+		conn->wait_seq[1] = first;
+		barrier();
+		conn->wait_ns[1] = now;
+	}
+}
+
+static __always_inline void count_wait(struct conn *conn, __u32 copied_seq, __u32 n, __u64 now)
+{
+	for (int i = 0; i < 2; i++) {
+		__u64 since = conn->wait_ns[i];
+		struct server_hists *hists;
+		struct server_counters *c;
+
+		if (!since || copied_seq - conn->wait_seq[i] - 1 >= n)
+			continue;
+		conn->wait_ns[i] = 0;
+		hists = hists_of(conn->server);
+		c = counters_of(conn->server);
+		if (!hists || !c)
+			return;
+		since = now > since ? now - since : 0;
+		hist_add(&hists->queue_wait, since, 1);
+		extreme_add(c->queue_wait, now, since, 1);
+	}
+}
+
+static __always_inline void count_open(struct conn *conn, __u64 handshake_ns)
+{
+	struct server_counters *c = counters_of(conn->server);
+	struct channel_stats *channel = channel_of(conn->channel);
+	struct server_rare *rare = rare_of(conn->server);
+
+	if (c)
+		__sync_fetch_and_add(&c->n.opened, 1);
+	if (channel)
+		__sync_fetch_and_add(&channel->opened, 1);
+	if (rare) {
+		hist_add_shared(&rare->handshake, handshake_ns, 1);
+		minmax_add(&rare->handshake_ns, handshake_ns);
+	}
+}
+
+/* Server's pings and their pongs. With more than one ping out, which one a pong answers cannot be
+ * told (RFC 6455 5.5.3), so it is not timed. */
+static __always_inline void count_ping(struct conn *conn, struct ws_tally *t, __u32 direction,
+				       __u64 now)
+{
+	if (direction == SENT && t->ping) {
+		conn->ping_at = (__u32)(now >> 6) | 1;
+		conn->pings = conn->pings + t->ping > 2 ? 2 : conn->pings + t->ping;
+	} else if (direction == RECEIVED && t->pong && conn->pings) {
+		struct server_rare *rare = rare_of(conn->server);
+
+		if (conn->pings == 1 && rare) {
+			__u64 rtt = (__u64)((__u32)(now >> 6) - conn->ping_at) << 6;
+
+			hist_add_shared(&rare->ping_rtt, rtt, 1);
+			minmax_add(&rare->ping_rtt_ns, rtt);
+		}
+		conn->pings = 0;
+	}
+}
+
+static __always_inline void count_control(struct conn *conn, struct server_counters *c,
+					  struct ws_tally *t, __u32 direction, __u64 now)
+{
+	if (direction == RECEIVED) {
+		c->n.ping_received += t->ping;
+		c->n.pong_received += t->pong;
+		c->n.close_received += t->close;
+	} else {
+		c->n.ping_sent += t->ping;
+		c->n.pong_sent += t->pong;
+		c->n.close_sent += t->close;
+	}
+	count_ping(conn, t, direction, now);
+	if (t->close_told && !(conn->bits & CONN_HAS_CLOSE)) {
+		conn->close_code = t->close_code;
+		__sync_fetch_and_or(&conn->bits,
+				    CONN_HAS_CLOSE | (direction == SENT ? CONN_CLOSE_SERVER : 0));
+	}
+	if (t->violation && !conn->violation) {
+		conn->violation = t->violation;
+		if (direction == SENT)
+			__sync_fetch_and_or(&conn->bits, CONN_VIOLATED_SERVER);
+		BOOK(desync);
+	}
+}
+
+/* One event's share of an open connection: total bytes passed, the parser's tally says as what. */
+static __always_inline void count_tally(struct conn *conn, struct ws_tally *t, struct pair_tally *p,
+					__u32 direction, __u64 total, __u64 now)
+{
+	struct server_counters *c = counters_of(conn->server);
+	struct channel_stats *channel;
+
+	if (!c)
+		return;
+	if (!conn->channel && !(conn->bits & CONN_CLOSED))
+		conn->channel = channel_lookup(conn->server, conn->path_hash);
+	channel = channel_of(conn->channel);
+	conn->messages[direction] += t->ended;
+	conn->bytes[direction] += t->data;
+
+	bpf_spin_lock(&conn->pair_lock);
+	if (direction == RECEIVED) {
+		if (t->ended)
+			pair_received(&conn->pair, p, t->ended, now);
+	} else if (t->started || t->ended) {
+		pair_sent(&conn->pair, p, t->started, t->ended, now);
+	}
+	pair_touch(&conn->pair, now);
+	bpf_spin_unlock(&conn->pair_lock);
+
+	if (direction == RECEIVED) {
+		c->n.seen_received += total;
+		c->n.header_received += t->header;
+		c->n.payload_received += t->payload;
+		c->n.gap_received += t->gap;
+		c->n.bytes_received += t->data;
+		c->n.received += t->ended;
+		c->n.ambiguous += p->ambiguous;
+		if (p->unanswered)
+			__sync_fetch_and_add(&c->n.unanswered, p->unanswered);
+	} else {
+		c->n.seen_sent += total;
+		c->n.header_sent += t->header;
+		c->n.payload_sent += t->payload;
+		c->n.gap_sent += t->gap;
+		c->n.bytes_sent += t->data;
+		c->n.sent += t->ended;
+		c->n.timed += p->timed;
+		c->n.push += p->push;
+		c->n.answers_to_ambiguous += p->answers_to_ambiguous;
+		if (p->carried)
+			count_latency(conn->server, channel, c, now, p->carried_ns, 1);
+		if (p->timed > p->carried)
+			count_latency(conn->server, channel, c, now, p->latency_ns,
+				      p->timed - p->carried);
+	}
+	c->n.text += t->text;
+	c->n.binary += t->binary;
+	if (t->ping || t->pong || t->close || t->close_told || t->violation)
+		count_control(conn, c, t, direction, now);
+	if (!channel)
+		return;
+	if (direction == RECEIVED) {
+		__sync_fetch_and_add(&channel->received, t->ended);
+		__sync_fetch_and_add(&channel->bytes_received, t->data);
+	} else {
+		__sync_fetch_and_add(&channel->sent, t->ended);
+		__sync_fetch_and_add(&channel->bytes_sent, t->data);
+	}
+}
+
+/* What waits for an answer will not get one. Also after the close: reads may come later than an RST. */
+static __always_inline void count_unanswered(struct conn *conn)
+{
+	struct server_counters *c = counters_of(conn->server);
+	struct pair_tally p = {};
+
+	bpf_spin_lock(&conn->pair_lock);
+	pair_closed(&conn->pair, &p);
+	bpf_spin_unlock(&conn->pair_lock);
+	if (c && p.unanswered)
+		__sync_fetch_and_add(&c->n.unanswered, p.unanswered);
+}
+
+/* closed (SPEC 1), at most once: 1 when this was the time. */
+static __always_inline int count_closed(struct conn *conn, __u64 now)
+{
+	struct server_counters *c = counters_of(conn->server);
+	struct channel_stats *channel = channel_of(conn->channel);
+	struct server_rare *rare = rare_of(conn->server);
+	__u64 duration = now > conn->open_ns ? now - conn->open_ns : 0;
+
+	if (__sync_fetch_and_or(&conn->bits, CONN_CLOSED) & CONN_CLOSED)
+		return 0;
+	conn->open_ns = duration;
+	if (c)
+		__sync_fetch_and_add(&c->n.closed, 1);
+	if (channel)
+		__sync_fetch_and_add(&channel->closed, 1);
+	if (rare) {
+		__u64 ms = duration / 1000000;
+
+		hist_add_shared(&rare->duration_ms, ms, 1);
+		minmax_add(&rare->duration_range_ms, ms);
+	}
+	return 1;
+}
+
+#endif

@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Every map, with who writes it, how long an entry lives and why it is as large as it is; below
+ * each its typed accessors. Nothing else in bpf/ calls a map helper.
+ */
+#ifndef WSVITALS_MAPS_BPF_H
+#define WSVITALS_MAPS_BPF_H
+
+#include "types.h"
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+/* The seam of ws.h: in the kernel, bytes come from the memory of the task that made the call. */
+static __always_inline int ws_read(void *to, __u32 len, __u64 from)
+{
+	return bpf_probe_read_user(to, len, (const void *)from);
+}
+
+#include "accept.h"
+#include "event.h"
+#include "http1.h"
+#include "pair.h"
+#include "ws.h"
+
+const volatile struct config config = {};
+/* Bit n: listening port n is in scope; read when config.scope_ports. */
+const volatile __u64 scope_port_bits[65536 / 64] = {};
+
+/* ------------------------------------------------------------------------------------------ */
+
+enum conn_state {
+	CONN_NEW = 0,
+	CONN_IGNORED,   /* out of scope, or its first bytes were no HTTP request */
+	CONN_HTTP,      /* requests that may lead to an upgrade */
+	CONN_UPGRADING, /* an upgrade request is complete, its response is not */
+	CONN_OPEN,      /* a WebSocket connection */
+};
+
+/* Set with atomic or: several programs may write them at a time. Bits 0..7 are 1 << enum cause. */
+enum conn_bit {
+	CONN_UPSTREAM = 1 << 8,         /* seen from the connecting side */
+	CONN_CLOSED = 1 << 9,           /* closed was counted; open_ns holds the duration */
+	CONN_HAS_CLOSE = 1 << 10,       /* close_code is valid */
+	CONN_CLOSE_SERVER = 1 << 11,    /* … and the server sent that frame */
+	CONN_LEFT = 1 << 12,            /* the first change away from ESTABLISHED was seen */
+	CONN_VIOLATED_SERVER = 1 << 13, /* conn->violation is the server's */
+	CONN_RESYNC = 1 << 14,          /* origin=resync */
+	CONN_ENDED = 1 << 15,           /* the end was written: tcp_destroy_sock has two programs */
+};
+
+/* What the request side of an HTTP connection is doing (CONN_HTTP). */
+enum http_mode {
+	HTTP_IDLE = 0, /* the next byte begins a request */
+	HTTP_GET,      /* inside the head of a request that began like GET; heads has it */
+	HTTP_METHOD,   /* the same of another method */
+	HTTP_BODY,     /* inside a body of http_body bytes more */
+	HTTP_SKIP,     /* inside something whose end cannot be told, until the next response */
+};
+
+/*
+ * All that is known of a socket. 184 bytes, because sk_storage rounds the next size up from 458 to
+ * 722 bytes of kernel memory. Arrays are indexed by enum direction.
+ */
+struct conn {
+	struct ws_stream ws[NR_DIRECTIONS];
+	__u64 bytes[NR_DIRECTIONS]; /* payload of data frames */
+	__u64 wait_ns[2];           /* queue wait: when bytes met an empty queue; 0 = free */
+	union {
+		__u64 open_ns;   /* when the 101 was sent; after CONN_CLOSED the duration */
+		__u64 http_body; /* CONN_HTTP */
+	};
+	union {
+		__u64 path_hash;            /* until CONN_CLOSED */
+		struct outcome_key outcome; /* after it: what was counted as its end */
+	};
+	struct pair pair;              /* under pair_lock */
+	__u32 wait_seq[2];             /* … and the sequence number of the first such byte */
+	__u32 messages[NR_DIRECTIONS]; /* data messages */
+	__u32 seq[NR_DIRECTIONS];      /* sequence anchor: what the next event should begin with */
+	__u32 lock[NR_DIRECTIONS];     /* try-lock of ws, seq, messages, bytes of the direction */
+	__u32 wait_next;               /* rcv_nxt when data last became ready */
+	struct bpf_spin_lock pair_lock;
+	__u32 bits; /* enum conn_bit */
+	union {
+		__u32 ping_at; /* CONN_OPEN: server's ping without a pong, ns >> 6, 0 = none */
+		struct {
+			__u8 http_mode;  /* CONN_HTTP */
+			__u8 http_ahead; /* responses owed to requests before the kept head */
+			__u8 http_pad[2];
+		};
+	};
+	__u16 close_code;
+	__u16 channel;  /* slot; 0 = not named yet */
+	__u8 state;     /* enum conn_state */
+	__u8 server;    /* slot */
+	__u8 violation; /* enum violation: the first */
+	__u8 pings;     /* pings of the server without a pong, saturating */
+};
+_Static_assert(sizeof(struct conn) == 184, "see above");
+
+/* Made at the first data event of a socket in scope; dies with the socket. No LRU: a live
+ * connection is never pushed out. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct conn);
+} conns SEC(".maps");
+
+static __always_inline struct conn *conn_of(struct sock *sk)
+{
+	return bpf_sk_storage_get(&conns, sk, NULL, 0);
+}
+
+static __always_inline struct conn *conn_make(struct sock *sk)
+{
+	return bpf_sk_storage_get(&conns, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+}
+
+/* ------------------------------------------------------------------------------------------ */
+
+/*
+ * An upgrade in flight. `open` and the used part of `text` are the record for user space as they
+ * stand. text: the request's head, cut at REQUEST_MAX, then the response's, cut at RESPONSE_MAX;
+ * the last NR_CHUNK bytes are where heads beyond these bounds are scanned.
+ */
+struct head {
+	struct event_open open;
+	__u8 text[REQUEST_MAX + RESPONSE_MAX + NR_CHUNK];
+	struct http1 request;
+	struct http1 response;
+	__u64 read_ns;         /* when the request's last byte was read */
+	struct ws_tally early; /* frames after the request, should it become a connection */
+	__u64 early_bytes;
+	__u64 early_ns;
+};
+
+/* From the first byte of a request that begins like "GET " to the end of its response, or of the
+ * socket. Not preallocated: a bound of 16384 heads costs memory only while that many are open. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAX_HEADS);
+	__type(key, __u64); /* address of the sock */
+	__type(value, struct head);
+} heads SEC(".maps");
+
+/* An empty head to copy from: too large for the stack. Never written. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct head);
+} empty_head SEC(".maps");
+
+static __always_inline struct head *head_of(struct sock *sk)
+{
+	__u64 key = (__u64)sk;
+
+	return bpf_map_lookup_elem(&heads, &key);
+}
+
+static __always_inline struct head *head_make(struct sock *sk)
+{
+	__u64 key = (__u64)sk;
+	__u32 zero = 0;
+	struct head *empty = bpf_map_lookup_elem(&empty_head, &zero);
+
+	if (!empty || bpf_map_update_elem(&heads, &key, empty, BPF_ANY))
+		return NULL;
+	return bpf_map_lookup_elem(&heads, &key);
+}
+
+static __always_inline void head_drop(struct sock *sk)
+{
+	__u64 key = (__u64)sk;
+
+	bpf_map_delete_elem(&heads, &key);
+}
+
+/* ------------------------------------------------------------------------------------------ */
+
+/* Host-wide losses and oddities; read by user space, never reset. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct book_fields);
+} books SEC(".maps");
+
+static __always_inline struct book_fields *books_here(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&books, &zero);
+}
+
+/* Atomic, because a softirq may count on top of a task's count on the same CPU. */
+#define BOOK_ADD(field, n)                                                                         \
+	do {                                                                                       \
+		struct book_fields *book_ = books_here();                                          \
+		if (book_)                                                                         \
+			__sync_fetch_and_add(&book_->field, (n));                                  \
+	} while (0)
+#define BOOK(field) BOOK_ADD(field, 1)
+
+/* ------------------------------------------------------------------------------------------ */
+
+/* Listening addresses with WebSockets. Made at the first 101; an entry stays, so that a server that
+ * restarts goes on in its slot. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_SERVERS);
+	__type(key, struct server_key);
+	__type(value, struct server_info);
+} servers SEC(".maps");
+
+__u32 next_server = SLOT_FIRST;
+
+/* The hot path's counters. Per CPU: plain adds, no shared cache line. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, MAX_SERVERS);
+	__type(key, __u32);
+	__type(value, struct server_counters);
+} server_counters SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, MAX_SERVERS);
+	__type(key, __u32);
+	__type(value, struct server_hists);
+} server_hists SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_SERVERS);
+	__type(key, __u32);
+	__type(value, struct server_rare);
+} server_rare SEC(".maps");
+
+static __always_inline struct server_counters *counters_of(__u32 slot)
+{
+	return bpf_map_lookup_elem(&server_counters, &slot);
+}
+
+static __always_inline struct server_hists *hists_of(__u32 slot)
+{
+	return bpf_map_lookup_elem(&server_hists, &slot);
+}
+
+static __always_inline struct server_rare *rare_of(__u32 slot)
+{
+	return bpf_map_lookup_elem(&server_rare, &slot);
+}
+
+/* Which slot a path has; written by user space, which applies the naming rules. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAX_CHANNELS * 16); /* many paths may share a name */
+	__type(key, struct channel_key);
+	__type(value, __u16);
+} channels SEC(".maps");
+
+/* Shared and atomic: per CPU, 1024 channels on 64 CPUs would take 280 MB. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_CHANNELS);
+	__type(key, __u32);
+	__type(value, struct channel_stats);
+} channel_stats SEC(".maps");
+
+static __always_inline __u16 channel_lookup(__u32 server, __u64 path_hash)
+{
+	struct channel_key key = {.path_hash = path_hash, .server = server};
+	__u16 *slot = bpf_map_lookup_elem(&channels, &key);
+
+	return slot ? *slot : 0;
+}
+
+static __always_inline struct channel_stats *channel_of(__u32 slot)
+{
+	return slot ? bpf_map_lookup_elem(&channel_stats, &slot) : NULL;
+}
+
+/* How connections and upgrades ended. Close codes come from strangers, so the table is bounded. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAX_OUTCOMES);
+	__type(key, struct outcome_key);
+	__type(value, __u64);
+} outcomes SEC(".maps");
+
+static __always_inline void outcome_add(struct outcome_key *key)
+{
+	__u64 zero = 0;
+	__u64 *count = bpf_map_lookup_elem(&outcomes, key);
+
+	if (!count) {
+		/* NOEXIST: another CPU may have been first, and its count must not be lost */
+		bpf_map_update_elem(&outcomes, key, &zero, BPF_NOEXIST);
+		count = bpf_map_lookup_elem(&outcomes, key);
+	}
+	if (count)
+		__sync_fetch_and_add(count, 1);
+	else
+		BOOK(outcomes_full);
+}
+
+static __always_inline void outcome_take_back(struct outcome_key *key)
+{
+	__u64 *count = bpf_map_lookup_elem(&outcomes, key);
+
+	if (count)
+		__sync_fetch_and_add(count, -1);
+}
+
+/* ------------------------------------------------------------------------------------------ */
+
+/* Values of the scope's options; written before attaching, scope_pids also by the fork hook. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAX_SCOPE_PIDS);
+	__type(key, __u32); /* tgid */
+	__type(value, __u8);
+} scope_pids SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAX_SCOPE);
+	__uint(key_size, COMM_LEN);
+	__type(value, __u8);
+} scope_comms SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAX_SCOPE);
+	__type(key, __u64); /* cgroup id */
+	__type(value, __u8);
+} scope_cgroups SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAX_SCOPE);
+	__type(key, __u32); /* inode of the namespace */
+	__type(value, __u8);
+} scope_netns SEC(".maps");
+
+/* ------------------------------------------------------------------------------------------ */
+
+/* Scratch of one run of a data program. Per CPU and direction: these programs run in task context
+ * with preemption off, and neither can interrupt the other. */
+struct run {
+	__u64 left; /* bytes of this event still to look at */
+	__u64 base; /* where they are: the current segment … */
+	__u64 seg_len;
+	__u64 iov; /* … and the segments after it, as the user's struct iovec array */
+	__u64 nr_iov;
+	__u64 now;
+	struct ws_tally tally;
+	struct pair_tally pair;
+	__u8 scratch[WS_SCRATCH];
+	struct accept_work work;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, NR_DIRECTIONS);
+	__type(key, __u32);
+	__type(value, struct run);
+} runs SEC(".maps");
+
+static __always_inline struct run *run_here(__u32 wire)
+{
+	return bpf_map_lookup_elem(&runs, &wire);
+}
+
+/* Records for user space. 2 MB hold some 2000 openings with their heads, or 20 000 closings. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, RING_BYTES);
+} events SEC(".maps");
+
+#endif

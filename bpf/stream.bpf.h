@@ -1,0 +1,711 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The state machine of a connection: HTTP -> WebSocket, one event at a time. In: a socket, a
+ * direction, a number of bytes and where they are (tap.bpf.h). Out: counts in maps, records
+ * (emit.bpf.h). It cannot see bytes of calls whose buffers tap.bpf.h does not find; these are gaps.
+ */
+#ifndef WSVITALS_STREAM_BPF_H
+#define WSVITALS_STREAM_BPF_H
+
+#include "count.bpf.h"
+#include "emit.bpf.h"
+#include "scope.bpf.h"
+#include "tap.bpf.h"
+
+#define STREAM_STEPS                                                                               \
+	(1 << 18)      /* frames and segments of one event; beyond that the boundary is lost */
+#define HEAD_STEPS 256 /* chunks of heads in one event */
+
+/* What the loops below share. Pointers must live on the stack: a map cannot hold them. */
+struct step {
+	struct sock *sk;
+	struct conn *conn;
+	struct run *run;
+	struct head *head;
+	__u32 direction;
+	__u32 flags;
+};
+
+/* ------------------------------------------------------------------------------------------ */
+/* Frames */
+
+static long frame_step(__u64 i, struct step *step)
+{
+	struct run *run = step->run;
+	struct conn *conn = step->conn;
+	__u32 direction = step->direction & 1;
+	struct ws_stream *ws = &conn->ws[direction];
+	long len;
+	__u64 taken;
+
+	if (!run->left)
+		return 1;
+	len = tap_piece(run);
+	if (len < 0) {
+		/* a reader that changed its own iovecs, or memory that is gone */
+		BOOK(read_failed);
+		ws_gap(ws, &run->tally, run->left);
+		run->left = 0;
+		return 1;
+	}
+	if (!len)
+		return 0;
+	taken = ws_step(ws, &run->tally, run->scratch, run->base, len, direction);
+	/* both sides send a close frame; the reason is in the first */
+	if (run->tally.close_len && (!(conn->bits & CONN_HAS_CLOSE) ||
+				     !!(conn->bits & CONN_CLOSE_SERVER) == (direction == SENT)))
+		emit_reason(&run->tally, bpf_get_socket_cookie(step->sk), run->now,
+			    direction == RECEIVED ? BY_CLIENT : BY_SERVER);
+	tap_take(run, taken);
+	return 0;
+}
+
+/* The rest of the event is frames (or, on an upgrade in flight, will have been). */
+static __always_inline void stream_frames(struct step *step)
+{
+	struct run *run = step->run;
+	struct ws_stream *ws = &step->conn->ws[step->direction & 1];
+	__u8 before = ws->flags;
+
+	if (!run->left)
+		return;
+	bpf_loop(STREAM_STEPS, frame_step, step, 0);
+	if (run->left) {
+		BOOK(frames_capped);
+		ws->flags |= WS_UNKNOWN;
+		run->tally.gap += run->left;
+		run->left = 0;
+	}
+	if (run->tally.unread)
+		BOOK_ADD(read_failed, run->tally.unread);
+	if (ws->flags & WS_UNKNOWN & ~before)
+		BOOK(desync);
+}
+
+/* ------------------------------------------------------------------------------------------ */
+/* Heads */
+
+struct scan {
+	struct http1 *http;
+	struct head *head;
+	__u32 at;
+	__u32 kind;
+	__u32 taken;
+};
+
+static long scan_byte(__u32 i, struct scan *scan)
+{
+	__u32 at = scan->at + i;
+
+	if (at >= sizeof(scan->head->text))
+		return 1;
+	scan->taken = i + 1;
+	return !http1_byte(scan->http, scan->head->text[at], scan->kind);
+}
+
+/*
+ * Copies the next chunk of a head beside what is kept of it and scans it. Returns the bytes taken;
+ * 0 when memory could not be read. kept: where in text this head begins; max: bytes kept of it.
+ */
+static __always_inline __u32 head_chunk(struct run *run, struct head *head, struct http1 *http,
+					__u32 kept, __u32 max, __u32 kind, __u64 len)
+{
+	struct scan scan = {.http = http, .head = head, .kind = kind};
+	__u32 n = len < NR_CHUNK ? (__u32)len : NR_CHUNK;
+	__u32 at = http->len < max ? http->len : max;
+
+	if (http->len < max && n > max - http->len)
+		n = max - http->len; /* a chunk is either kept or beyond the bound */
+	at += kept;
+	KEEP(at);
+	KEEP(n);
+	if (at > REQUEST_MAX + RESPONSE_MAX || n > NR_CHUNK || !n)
+		return 0;
+	if (ws_read(head->text + at, n, run->base))
+		return 0;
+	scan.at = at;
+	bpf_loop(n, scan_byte, &scan, 0);
+	return scan.taken;
+}
+
+/* Whether the event's next bytes could begin a GET, begin another method, or neither. */
+enum http_begin { BEGIN_GET, BEGIN_METHOD, BEGIN_OTHER };
+
+static __always_inline enum http_begin http_begin(struct run *run, __u64 len)
+{
+	__u8 b[4] = {};
+	__u32 n = len < 4 ? (__u32)len : 4;
+
+	if (ws_read(b, n & 7, run->base))
+		return BEGIN_OTHER;
+	if (b[0] == 'G' && (n < 2 || b[1] == 'E') && (n < 3 || b[2] == 'T') &&
+	    (n < 4 || b[3] == ' '))
+		return BEGIN_GET;
+	if (b[0] == 0x16 && (n < 2 || b[1] == 3))
+		BOOK(tls);
+	if (n >= 4 && b[0] == 'P' && b[1] == 'R' && b[2] == 'I' && b[3] == ' ') {
+		BOOK(unsupported); /* HTTP/2 preface, RFC 9113 3.4 */
+		return BEGIN_OTHER;
+	}
+	for (int i = 0; i < 4; i++)
+		if ((__u32)i < n && (b[i] < 'A' || b[i] > 'Z') && !(i == 3 && b[i] == ' '))
+			return BEGIN_OTHER;
+	return BEGIN_METHOD;
+}
+
+static __always_inline void owe_response(struct conn *conn)
+{
+	if (conn->http_ahead < 255)
+		conn->http_ahead++;
+}
+
+/* Who is asked, and by whom: noted at the request, because at an early end the ports are gone. */
+static __always_inline void head_who(struct head *head, struct sock *sk, struct conn *conn)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+
+	head->open.tgid = task->tgid;
+	head->open.netns = sock_netns(sk);
+	head->open.cgroup = bpf_get_current_cgroup_id();
+	head->open.path_hash = conn->path_hash;
+	head->open.upstream = !!(conn->bits & CONN_UPSTREAM);
+	bpf_core_read_str(head->open.comm, sizeof(head->open.comm), &task->group_leader->comm);
+	endpoints_of(sk, &head->open.local, &head->open.peer);
+}
+
+static __always_inline struct server_info *server_find(struct sock *sk, struct head *head)
+{
+	struct server_key key = {.netns = head->open.netns, .port = sk->__sk_common.skc_num};
+
+	return bpf_map_lookup_elem(&servers, &key);
+}
+
+/* What comes is no head: wait for the next response, and then for a request. */
+static __always_inline void request_lost(struct conn *conn)
+{
+	conn->http_mode = HTTP_SKIP;
+	owe_response(conn);
+}
+
+/* The first bytes of a request, or of something else. */
+static __always_inline void request_begin(struct step *step, long len)
+{
+	struct conn *conn = step->conn;
+	enum http_begin begin = http_begin(step->run, len);
+
+	if (begin == BEGIN_OTHER) {
+		/* garbage between requests, or no HTTP from the start */
+		if (conn->state == CONN_NEW)
+			conn->state = CONN_IGNORED;
+		else
+			request_lost(conn);
+		return;
+	}
+	conn->state = CONN_HTTP;
+	if (!head_make(step->sk)) {
+		BOOK(heads_full);
+		request_lost(conn);
+		return;
+	}
+	conn->http_mode = begin == BEGIN_GET ? HTTP_GET : HTTP_METHOD;
+}
+
+/* A request's head is complete and asks for no upgrade: its body, then the next request. */
+static __always_inline void request_plain(struct step *step, struct http1 *request)
+{
+	struct conn *conn = step->conn;
+
+	owe_response(conn);
+	if (request->flags & HTTP1_CHUNKED) {
+		conn->http_mode = HTTP_SKIP;
+	} else if (request->body) {
+		conn->http_mode = HTTP_BODY;
+		conn->http_body = request->body;
+	} else {
+		conn->http_mode = HTTP_IDLE;
+	}
+	head_drop(step->sk);
+}
+
+static __always_inline void request_upgrades(struct step *step, struct head *head)
+{
+	struct conn *conn = step->conn;
+	struct server_info *info;
+
+	if (head->request.len > REQUEST_MAX)
+		BOOK(heads_long);
+	head->open.request_len = head->request.len < REQUEST_MAX ? head->request.len : REQUEST_MAX;
+	head->read_ns = step->run->now;
+	conn->path_hash = head->request.path_hash;
+	head_who(head, step->sk, conn);
+	info = server_find(step->sk, head);
+	conn->server = info ? info->slot : SLOT_OTHER;
+	conn->http_mode = HTTP_IDLE;
+	conn->state = CONN_UPGRADING;
+}
+
+/* The request side while no upgrade is in flight. */
+static long request_step(__u64 i, struct step *step)
+{
+	struct run *run = step->run;
+	struct conn *conn = step->conn;
+	struct head *head;
+	__u64 body;
+	__u32 taken;
+	long len;
+
+	if (!run->left || conn->state == CONN_IGNORED)
+		return 1;
+	len = tap_piece(run);
+	if (len < 0)
+		return 1;
+	if (!len)
+		return 0;
+	switch (conn->http_mode) {
+	case HTTP_SKIP:
+		tap_take(run, len);
+		return 0;
+	case HTTP_BODY:
+		body = (__u64)len < conn->http_body ? (__u64)len : conn->http_body;
+		conn->http_body -= body;
+		if (!conn->http_body)
+			conn->http_mode = HTTP_IDLE;
+		tap_take(run, body);
+		return 0;
+	case HTTP_IDLE:
+		request_begin(step, len);
+		return 0;
+	}
+	head = head_of(step->sk);
+	if (!head) {
+		request_lost(conn);
+		return 0;
+	}
+	taken = head_chunk(run, head, &head->request, 0, REQUEST_MAX,
+			   conn->http_mode == HTTP_GET ? HTTP1_REQUEST : HTTP1_ANY, len);
+	if (!taken) {
+		BOOK(read_failed);
+		head_drop(step->sk);
+		request_lost(conn);
+		return 0;
+	}
+	tap_take(run, taken);
+	if (head->request.phase == HTTP1_OTHER) {
+		head_drop(step->sk);
+		request_lost(conn);
+	} else if (head->request.phase == HTTP1_END) {
+		if (conn->http_mode == HTTP_GET && (head->request.flags & HTTP1_UPGRADE)) {
+			request_upgrades(step, head);
+			return 1;
+		}
+		request_plain(step, &head->request);
+	}
+	return 0;
+}
+
+/* ------------------------------------------------------------------------------------------ */
+/* The answer to an upgrade */
+
+/* The slot of the listening address, made if this is its first upgrade. */
+static __always_inline __u32 server_slot(struct sock *sk, struct head *head, __u64 now)
+{
+	struct server_key key = {.netns = head->open.netns, .port = sk->__sk_common.skc_num};
+	struct server_info fresh = {.first_ns = now};
+	struct server_info *info;
+
+	if (head->open.upstream)
+		return SLOT_UPSTREAM;
+	info = server_find(sk, head);
+	if (info)
+		return info->slot;
+	if (next_server >= MAX_SERVERS) {
+		BOOK(servers_full);
+		return SLOT_OTHER;
+	}
+	fresh.slot = __sync_fetch_and_add(&next_server, 1);
+	if (fresh.slot >= MAX_SERVERS) {
+		BOOK(servers_full);
+		return SLOT_OTHER;
+	}
+	fresh.tgid = head->open.tgid;
+	fresh.cgroup = head->open.cgroup;
+	__builtin_memcpy(fresh.comm, head->open.comm, sizeof(fresh.comm));
+	/* two CPUs may see a server's first upgrades at a time: the slot of the second is lost */
+	bpf_map_update_elem(&servers, &key, &fresh, BPF_NOEXIST);
+	info = bpf_map_lookup_elem(&servers, &key);
+	return info ? info->slot : SLOT_OTHER;
+}
+
+/* 1 when both values are there and do not belong together. */
+static __always_inline int accept_is_wrong(struct run *run, struct head *head)
+{
+	__u32 key = head->request.key_off;
+	__u32 accept = head->open.request_len + head->response.key_off;
+
+	if (!head->request.key_off || head->request.key_len != ACCEPT_KEY_LEN ||
+	    key > REQUEST_MAX - ACCEPT_KEY_LEN)
+		return 0; /* nothing to check against, or it was cut away */
+	if (head->response.key_off > RESPONSE_MAX - ACCEPT_LEN)
+		return 0;
+	if (!head->response.key_off || head->response.key_len != ACCEPT_LEN)
+		return 1;
+	if (accept > REQUEST_MAX + RESPONSE_MAX)
+		return 0;
+	return !accept_fits(&run->work, head->text + key, head->text + accept);
+}
+
+static __always_inline void stream_refused(struct step *step, struct head *head, __u16 status)
+{
+	struct conn *conn = step->conn;
+	struct outcome_key key = {.kind = OUTCOME_REFUSED, .code = status, .initiator = BY_SERVER};
+
+	key.server = server_slot(step->sk, head, step->run->now);
+	head->open.server = key.server;
+	head->open.status = status;
+	head->open.handshake_ns = step->run->now - head->read_ns;
+	outcome_add(&key);
+	emit_head(head, EVENT_REFUSED, bpf_get_socket_cookie(step->sk), step->run->now);
+	head_drop(step->sk);
+	__builtin_memset(conn->ws, 0, sizeof(conn->ws));
+	conn->http_mode = HTTP_IDLE;
+	conn->http_ahead = 0;
+	conn->state = CONN_HTTP;
+}
+
+static __always_inline void stream_open(struct step *step, struct head *head)
+{
+	struct conn *conn = step->conn;
+	struct sock *sk = step->sk;
+	struct run *run = step->run;
+	struct tcp_sock *tp;
+
+	conn->server = server_slot(sk, head, run->now);
+	conn->channel = channel_lookup(conn->server, conn->path_hash);
+	conn->ping_at = 0;
+	if (head->response.flags & HTTP1_EXTENDED) {
+		conn->ws[RECEIVED].flags |= WS_EXTENDED;
+		conn->ws[SENT].flags |= WS_EXTENDED;
+	}
+	tp = (struct tcp_sock *)bpf_skc_to_tcp_sock(sk);
+	if (tp)
+		conn->wait_next = tp->rcv_nxt;
+	conn->open_ns = run->now;
+	head->open.server = conn->server;
+	head->open.status = 101;
+	head->open.handshake_ns = run->now - head->read_ns;
+	count_open(conn, run->now - head->read_ns);
+	emit_head(head, EVENT_OPEN, bpf_get_socket_cookie(sk), run->now);
+	/* from here on the other direction counts for itself; what it brought before is in early */
+	conn->state = CONN_OPEN;
+	if (head->early_bytes) {
+		__builtin_memset(&run->pair, 0, sizeof(run->pair));
+		count_tally(conn, &head->early, &run->pair, RECEIVED, head->early_bytes,
+			    head->early_ns);
+	}
+	head_drop(sk);
+}
+
+/* The response side while an upgrade is in flight. */
+static long response_step(__u64 i, struct step *step)
+{
+	struct run *run = step->run;
+	struct conn *conn = step->conn;
+	struct head *head = head_of(step->sk);
+	struct http1 *r;
+	__u32 taken;
+	long len;
+
+	if (!run->left || !head)
+		return 1;
+	len = tap_piece(run);
+	if (len < 0)
+		return 1;
+	if (!len)
+		return 0;
+	r = &head->response;
+	taken = head_chunk(run, head, r, head->open.request_len & 0x1fff, RESPONSE_MAX,
+			   HTTP1_RESPONSE, len);
+	if (!taken) {
+		BOOK(read_failed);
+		return 1;
+	}
+	tap_take(run, taken);
+	if (r->phase == HTTP1_OTHER) { /* the body of an earlier response */
+		__builtin_memset(r, 0, sizeof(*r));
+		return 1;
+	}
+	if (r->phase != HTTP1_END)
+		return 0;
+	if (r->len > RESPONSE_MAX)
+		BOOK(heads_long);
+	head->open.response_len = r->len < RESPONSE_MAX ? r->len : RESPONSE_MAX;
+	if (r->status == 101 && (r->flags & HTTP1_UPGRADE)) {
+		head->open.accept_wrong = accept_is_wrong(run, head);
+		if (head->open.accept_wrong)
+			stream_refused(step, head, 101);
+		else
+			stream_open(step, head);
+		return 1;
+	}
+	if (r->status < 200) { /* interim, RFC 9110 15.2: the answer is still to come */
+		__builtin_memset(r, 0, sizeof(*r));
+		head->open.response_len = 0;
+		return 0;
+	}
+	if (conn->http_ahead) { /* the answer to a request before this one */
+		conn->http_ahead--;
+		__builtin_memset(r, 0, sizeof(*r));
+		head->open.response_len = 0;
+		return 1;
+	}
+	stream_refused(step, head, r->status);
+	return 1;
+}
+
+/* The response side while none is: only where responses begin matters. */
+static __always_inline void stream_response_start(struct step *step)
+{
+	struct run *run = step->run;
+	struct conn *conn = step->conn;
+	__u8 b[12] = {};
+	long len = tap_piece(run);
+
+	/* a segment of another size than the whole first line is not worth the trouble: such
+	 * servers answer in order anyway */
+	if (len < (long)sizeof(b) || ws_read(b, sizeof(b), run->base))
+		return;
+	if (b[0] != 'H' || b[1] != 'T' || b[2] != 'T' || b[3] != 'P' || b[4] != '/' || b[9] == '1')
+		return;
+	if (conn->http_ahead)
+		conn->http_ahead--;
+	if (conn->http_mode == HTTP_SKIP)
+		conn->http_mode = HTTP_IDLE;
+}
+
+/* ------------------------------------------------------------------------------------------ */
+/* One event */
+
+static __always_inline void stream_early(struct step *step, __u64 bytes)
+{
+	struct head *head = head_of(step->sk);
+	struct ws_tally *t = &step->run->tally;
+
+	if (!head)
+		return;
+	head->early.header += t->header;
+	head->early.payload += t->payload;
+	head->early.data += t->data;
+	head->early.gap += t->gap;
+	head->early.started += t->started;
+	head->early.ended += t->ended;
+	head->early.text += t->text;
+	head->early.binary += t->binary;
+	head->early.ping += t->ping;
+	head->early.pong += t->pong;
+	head->early.close += t->close;
+	if (t->violation && !head->early.violation)
+		head->early.violation = t->violation;
+	if (t->close_told) {
+		head->early.close_told = 1;
+		head->early.close_code = t->close_code;
+	}
+	head->early_bytes += bytes;
+	head->early_ns = step->run->now;
+}
+
+/* HTTP comes first, then whatever of the event is left is frames. */
+static __always_inline void stream_http(struct step *step)
+{
+	struct conn *conn = step->conn;
+	struct run *run = step->run;
+	__u64 before;
+
+	if (step->direction == RECEIVED) {
+		if (conn->state != CONN_UPGRADING)
+			bpf_loop(HEAD_STEPS, request_step, step, 0);
+		if (conn->state == CONN_UPGRADING && run->left) {
+			before = run->left;
+			stream_frames(step);
+			stream_early(step, before);
+		}
+		return;
+	}
+	if (conn->state == CONN_UPGRADING) {
+		bpf_loop(HEAD_STEPS, response_step, step, 0);
+		if (conn->state == CONN_OPEN && run->left) {
+			before = run->left;
+			stream_frames(step);
+			__builtin_memset(&run->pair, 0, sizeof(run->pair));
+			count_tally(conn, &run->tally, &run->pair, SENT, before, run->now);
+		}
+	} else if (conn->http_ahead || conn->http_mode == HTTP_SKIP) {
+		stream_response_start(step);
+	}
+}
+
+/* First sight of a socket: is it ours at all? NULL when nothing is to be kept. */
+static __always_inline struct conn *stream_first(struct sock *sk, __u32 wire)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	__u16 family = sk->__sk_common.skc_family;
+	struct conn *conn;
+	int upstream;
+
+	if ((family != AF_INET && family != AF_INET6) || sk->sk_type != SOCK_STREAM)
+		return NULL;
+	/* an accepted socket inherits its listener's backlog; one without backlog shows itself by
+	 * reading first */
+	upstream = !sk->sk_max_ack_backlog && wire == SENT;
+	if (config.scope_ports && !scope_port(sk, upstream))
+		return NULL;
+	conn = conn_make(sk);
+	if (!conn) {
+		BOOK(conn_full);
+		return NULL;
+	}
+	if (!scope_task(sk, task)) {
+		conn->state = CONN_IGNORED;
+	} else if (sk->sk_protocol != IPPROTO_TCP || task_is_32bit(task)) {
+		BOOK(unsupported);
+		conn->state = CONN_IGNORED;
+	} else if (upstream) {
+		conn->bits = CONN_UPSTREAM;
+	}
+	return conn;
+}
+
+/*
+ * Where this event begins in the stream, against where the last one ended. Returns the number of
+ * bytes that went by unseen in between (0 nearly always), or -1 when the event is older than what is
+ * already accounted for.
+ */
+static __always_inline long stream_anchor(struct sock *sk, struct conn *conn, struct tcp_sock *tp,
+					  __u32 wire, __u32 direction, __u32 n)
+{
+	__u32 end = wire == RECEIVED ? tp->copied_seq : tp->write_seq;
+	__u32 expected = conn->seq[direction] + n;
+	__u32 gap = end - expected;
+
+	conn->seq[direction] = end;
+	if (!gap)
+		return 0;
+	/* a closed socket's numbers mean nothing; kTLS counts records there, we count plaintext */
+	if (sk->__sk_common.skc_state == TCP_CLOSE || tp->inet_conn.icsk_ulp_ops)
+		return 0;
+	/* the FIN takes a number too, and may be consumed with the last bytes */
+	if (gap == 1 && wire == RECEIVED && (sk->sk_shutdown & RCV_SHUTDOWN) &&
+	    tp->copied_seq == tp->rcv_nxt)
+		return 0;
+	return gap < 0x80000000u ? (long)gap : -1;
+}
+
+/* The bytes of one socket event that moved n > 0 bytes. */
+static __always_inline void stream_data(struct sock *sk, struct conn *conn, __u32 wire, __u32 n,
+					__u32 flags)
+{
+	__u32 direction = wire ^ !!(conn->bits & CONN_UPSTREAM);
+	struct tcp_sock *tp = (struct tcp_sock *)bpf_skc_to_tcp_sock(sk);
+	struct step step = {.sk = sk, .conn = conn, .direction = direction & 1};
+	struct run *run = run_here(wire);
+	struct ws_stream *ws = &conn->ws[direction & 1];
+	__u64 total = n;
+	long gap;
+
+	if (!run || !tp)
+		return;
+	if (__sync_val_compare_and_swap(&conn->lock[direction & 1], 0, 1)) {
+		BOOK(contended); /* the next event finds these bytes as a gap */
+		return;
+	}
+	step.run = run;
+	run->now = bpf_ktime_get_ns();
+	run->left = n;
+	__builtin_memset(&run->tally, 0, sizeof(run->tally));
+	__builtin_memset(&run->pair, 0, sizeof(run->pair));
+	if (conn->state == CONN_NEW) {
+		conn->seq[direction & 1] = (wire == RECEIVED ? tp->copied_seq : tp->write_seq);
+		gap = 0;
+	} else {
+		gap = stream_anchor(sk, conn, tp, wire, direction & 1, n);
+	}
+	if (conn->state != CONN_OPEN) {
+		/* the other direction's anchor begins where its first byte will be */
+		if (conn->state == CONN_NEW)
+			conn->seq[(direction ^ 1) & 1] = wire == RECEIVED ? tp->write_seq
+									  : tp->copied_seq;
+		if (gap || (flags & MSG_TRUNC) || tap_find(run, sk, wire)) {
+			/* a head with a hole in it is none */
+			if (conn->state == CONN_UPGRADING && direction == RECEIVED) {
+				ws_gap(ws, &run->tally, n);
+				stream_early(&step, n);
+			} else if (conn->state == CONN_NEW) {
+				conn->state = CONN_IGNORED;
+			} else if (conn->http_mode == HTTP_GET || conn->http_mode == HTTP_METHOD) {
+				head_drop(sk);
+				request_lost(conn);
+			}
+		} else if (conn->state == CONN_NEW && direction == SENT &&
+			   !(conn->bits & CONN_UPSTREAM)) {
+			conn->state = CONN_IGNORED; /* the server speaks first: no HTTP */
+		} else {
+			stream_http(&step);
+		}
+		goto out;
+	}
+	if (gap < 0) {
+		BOOK(reordered);
+		ws->flags |= WS_UNKNOWN;
+		goto out; /* counted as a gap by the event that came too early */
+	}
+	if (gap > 0) {
+		__u8 before = ws->flags;
+
+		ws_gap(ws, &run->tally, gap);
+		total += gap;
+		if (ws->flags & WS_UNKNOWN & ~before)
+			BOOK(desync);
+	}
+	if (ws_inside_payload(ws, n)) {
+		run->tally.payload += n;
+		ws_payload(ws, &run->tally, 0, n);
+		run->left = 0;
+	} else if ((ws->flags & (WS_UNKNOWN | WS_BROKEN))) {
+		run->tally.gap += n;
+		run->left = 0;
+	} else if ((flags & MSG_TRUNC) || tap_find(run, sk, wire)) {
+		if (flags & MSG_TRUNC)
+			BOOK(truncated);
+		else
+			BOOK(no_buffer);
+		BOOK(desync);
+		ws_gap(ws, &run->tally, n);
+		run->left = 0;
+	} else {
+		stream_frames(&step);
+	}
+	if (wire == RECEIVED && !(conn->bits & CONN_UPSTREAM))
+		count_wait(conn, tp->copied_seq, n, run->now);
+	count_tally(conn, &run->tally, &run->pair, direction & 1, total, run->now);
+out:
+	barrier();
+	conn->lock[direction & 1] = 0;
+}
+
+static __always_inline void stream_event(struct sock *sk, int ret, int flags, __u32 wire)
+{
+	struct conn *conn;
+
+	if (ret <= 0 || (flags & (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB)))
+		return;
+	conn = conn_of(sk);
+	if (!conn) {
+		conn = stream_first(sk, wire);
+		if (!conn)
+			return;
+	}
+	if (conn->state == CONN_IGNORED)
+		return;
+	stream_data(sk, conn, wire, ret, flags);
+}
+
+#endif

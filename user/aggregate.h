@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause */
+/*
+ * From records and readings to the numbers that people read. In: decoded records as they come
+ * (labels, recent errors) and one reading a second (everything that is counted). Out: a summary for
+ * json.c, prometheus.c and table.c, which only print it.
+ *
+ * Bounded in memory, no I/O, no clock: time comes with the readings. Cumulative numbers are those
+ * of the kernel's maps and never depend on a record; a lost record costs a label or a row.
+ */
+#ifndef WSVITALS_AGGREGATE_H
+#define WSVITALS_AGGREGATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "decode.h"
+#include "error.h"
+#include "label.h"
+#include "reading.h"
+#include "spread.h"
+
+/* Equations of SPEC 2, per server. X(NAME, key) */
+#define BALANCES(X)                                                                                \
+	X(BYTES_RECEIVED, "bytes.received")                                                        \
+	X(BYTES_SENT, "bytes.sent")                                                                \
+	X(CONNECTIONS, "connections")                                                              \
+	X(MESSAGES_RECEIVED, "messages.received")                                                  \
+	X(MESSAGES_SENT, "messages.sent")                                                          \
+	X(OUTCOMES, "outcomes")                                                                    \
+	X(EVENTS, "events")
+#define X(NAME, key) BALANCE_##NAME,
+enum balance { BALANCES(X) NR_BALANCES };
+#undef X
+const char *balance_key(enum balance balance);
+
+#define SUMMARY_TOP 100   /* labels before "other" */
+#define SUMMARY_RECENT 20 /* errors shown */
+#define SUMMARY_CODES 128 /* different close codes or statuses before "other" */
+
+struct tally {
+	char label[LABEL_SIZE];
+	uint64_t count;
+};
+
+/* The largest counts, descending, then what is left as "other". */
+struct top {
+	struct tally rows[SUMMARY_TOP];
+	size_t nr;
+	uint64_t other;
+	bool more; /* there is an "other" */
+};
+
+struct code_count { /* close codes, HTTP statuses */
+	uint16_t code;
+	uint64_t count[2]; /* by enum initiator; statuses: [BY_SERVER] */
+};
+
+struct code_counts {
+	struct code_count rows[SUMMARY_CODES]; /* ascending code */
+	size_t nr;
+	uint64_t other[2];
+};
+
+struct error_row {
+	enum error_type type;
+	uint64_t wall_ns;
+	char message[LABEL_SIZE];
+	char server[LABEL_SIZE];    /* "" = not known */
+	char channel[LABEL_SIZE];   /* "" = not known */
+	char user[LABEL_USER_SIZE]; /* "" = not known */
+	bool has_code, has_initiator, has_cause, has_status;
+	uint16_t code;
+	enum initiator initiator;
+	enum cause cause;
+	uint16_t status;
+};
+
+struct server_summary {
+	uint32_t slot;
+	char name[LABEL_SIZE];
+	struct server_counters_fields n;
+	uint64_t active;
+	double rate_1m; /* messages per second */
+	uint64_t errors;
+	uint64_t by_type[NR_ERROR_TYPES];
+	uint64_t causes[NR_CAUSES];
+	uint64_t violations[NR_VIOLATIONS];
+	uint64_t closes[CLOSE_CLASSES][2]; /* by enum initiator */
+	uint64_t refused[6];               /* by hundred of the status; [0] = no answer */
+	struct spread latency;             /* over the window */
+	const struct server_hists *hists;  /* since the start; NULL: not read yet */
+	const struct server_rare *rare;
+};
+
+/* Valid until the next call of the aggregate that it came from. */
+struct summary {
+	uint64_t now_ns, since_ns; /* wall clock */
+	double uptime_s;
+	double window_s; /* of latency and queue_wait; shorter when less was counted */
+
+	struct server_counters_fields n; /* all servers, without upstream */
+	uint64_t active, peak;
+	struct top by_user, by_channel;
+	struct spread open_age, duration, handshake;
+
+	double rate_1m, rate_5m, rate_15m;
+	struct spread latency, queue_wait, ping_rtt;
+	uint64_t window_received,
+		window_timed; /* messages that latency could have timed, and did */
+	uint64_t waiting;
+
+	uint64_t errors;
+	double error_rate; /* per minute over the last 5 minutes */
+	uint64_t by_type[NR_ERROR_TYPES];
+	uint64_t causes[NR_CAUSES];
+	uint64_t violations[NR_VIOLATIONS];
+	struct code_counts close_codes;
+	struct code_counts refused;
+	struct error_row recent[SUMMARY_RECENT]; /* newest first */
+	size_t nr_recent;
+
+	struct server_summary servers[MAX_SERVERS];
+	size_t nr_servers;
+	struct server_counters_fields upstream;
+	uint64_t upstream_active;
+
+	/* The books of SPEC 2. */
+	unsigned unbalanced;          /* bit per enum balance */
+	unsigned upstream_unbalanced; /* the same of the upstream legs */
+	bool settled;    /* every equation holds without allowance for what went on meanwhile */
+	uint64_t ending; /* closed, but the outcome is not known yet */
+	struct book_fields books;
+	uint64_t events_received; /* good records */
+	uint64_t events_undecodable;
+	uint64_t labels_full; /* connections that found no room for their label */
+	uint64_t folded;      /* upgrades whose path went to "other" */
+	uint64_t missed_runs;
+	const struct reading_hook *hooks;
+	size_t nr_hooks;
+};
+
+/* Whether all books of SPEC 2 balance. */
+bool summary_is_balanced(const struct summary *summary);
+struct aggregate;
+
+struct aggregate_config {
+	uint64_t start_ns;      /* CLOCK_MONOTONIC when counting began: all maps were empty */
+	uint64_t start_wall_ns; /* CLOCK_REALTIME at that moment */
+	uint8_t key[LABEL_KEY_BYTES];
+	/* A path got its channel slot. May be NULL. */
+	void (*name_channel)(const struct channel_key *key, uint16_t slot, void *ctx);
+	void *ctx;
+};
+
+/* NULL: out of memory. */
+struct aggregate *aggregate_new(const struct aggregate_config *config);
+void aggregate_free(struct aggregate *aggregate);
+
+void aggregate_record(struct aggregate *aggregate, const struct record *record);
+void aggregate_undecodable(struct aggregate *aggregate);
+
+/*
+ * Once a second, after the ring was emptied. 0 or -ENOMEM, then this sample is missing. The reading
+ * is borrowed until the next call.
+ */
+int aggregate_sample(struct aggregate *aggregate, const struct reading *reading);
+
+#define AGGREGATE_WINDOW_NS (300 * 1000000000ull) /* SPEC 4: the default */
+
+/* After the first sample. window_ns: of latency and queue wait, at most an hour. */
+void aggregate_summary(struct aggregate *aggregate, uint64_t window_ns,
+		       struct summary *ret_summary);
+
+#endif

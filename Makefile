@@ -1,0 +1,105 @@
+# wsvitals. `make` builds build/wsvitals; `make help` lists the rest. V=1 shows the commands.
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+CC ?= gcc
+CLANG ?= clang
+BPFTOOL ?= /usr/sbin/bpftool
+BUILD ?= build
+V ?= 0
+SECONDS ?= 20
+
+VERSION := 0.1.0
+ARCH := x86
+
+ifeq ($(V),1)
+Q :=
+say =
+else
+Q := @
+say = @printf '  %-8s %s\n' $(1) $(2)
+endif
+
+CFLAGS ?= -O2 -g
+override CFLAGS += -std=gnu17 -Wall -Wextra -Werror -MMD -MP
+override CPPFLAGS += -Ibpf -Iuser -I$(BUILD)/bpf -DWSVITALS_VERSION='"$(VERSION)"'
+LDLIBS := -lbpf -ljansson -lsodium -lm
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+
+# -mcpu=v3: atomics that return values (Linux 5.12). Unused: BPF_PROG makes a ctx that few need.
+BPF_CFLAGS := -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) -Wall -Wextra -Werror \
+	-Wno-unused-parameter -Ibpf -Ivmlinux -I/usr/include/$(shell uname -m)-linux-gnu
+
+SOURCES := $(wildcard user/*.c)
+OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
+ASAN_OBJECTS := $(SOURCES:%.c=$(BUILD)/asan/%.o)
+SKELETON := $(BUILD)/bpf/socket.skel.h
+
+.DELETE_ON_ERROR:
+.SECONDARY:
+.PHONY: all asan clean install uninstall format lint help
+
+all: $(BUILD)/wsvitals
+
+asan: $(BUILD)/asan/wsvitals ## the program with AddressSanitizer and UBSan
+
+$(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c
+	$(call say,BPF,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c $< -o $@.tmp -MT $@ -MF $(@:.o=.d)
+	$(Q)$(BPFTOOL) gen object $@ $@.tmp && rm $@.tmp
+
+$(BUILD)/bpf/%.skel.h: $(BUILD)/bpf/%.bpf.o
+	$(call say,SKEL,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@
+
+$(BUILD)/user/%.o: user/%.c | $(SKELETON)
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(CPPFLAGS) -c $< -o $@
+
+$(BUILD)/asan/user/%.o: user/%.c | $(SKELETON)
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(CPPFLAGS) $(SANITIZE) -c $< -o $@
+
+$(BUILD)/user/loader.o $(BUILD)/asan/user/loader.o: $(SKELETON)
+
+$(BUILD)/wsvitals: $(OBJECTS)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
+
+$(BUILD)/asan/wsvitals: $(ASAN_OBJECTS)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) $(SANITIZE) $^ $(LDLIBS) -o $@
+
+-include tests/tests.mk
+-include tests/bench/bench.mk
+
+install: all ## into $(DESTDIR)$(PREFIX)
+	install -D -m 0755 $(BUILD)/wsvitals $(DESTDIR)$(PREFIX)/sbin/wsvitals
+	install -D -m 0644 README.md $(DESTDIR)$(PREFIX)/share/doc/wsvitals/README.md
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/sbin/wsvitals
+	rm -rf $(DESTDIR)$(PREFIX)/share/doc/wsvitals
+
+FORMATTED = $(shell git ls-files '*.c' '*.h')
+
+format: ## formats every C file in place
+	$(Q)clang-format -i $(FORMATTED)
+
+lint: $(SKELETON) ## clang-format and clang-tidy
+	$(call say,FORMAT,"C files")
+	$(Q)clang-format --dry-run --Werror $(FORMATTED)
+	$(call say,TIDY,"user/*.c")
+	$(Q)printf '%s\n' $(SOURCES) | xargs -P 2 -I{} clang-tidy --quiet --warnings-as-errors='*' {} -- \
+		-std=gnu17 $(CPPFLAGS) 2>/dev/null
+
+clean:
+	rm -rf $(BUILD)
+
+help:
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+-include $(OBJECTS:.o=.d) $(ASAN_OBJECTS:.o=.d) $(wildcard $(BUILD)/bpf/*.d)

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause */
+/* The commands. Each takes its own argc and argv (argv[0] is its name) and returns the exit status. */
+#ifndef WSVITALS_CLI_H
+#define WSVITALS_CLI_H
+
+int cli_snapshot(int argc, char **argv);
+int cli_doctor(int argc, char **argv);
+int cli_version(int argc, char **argv);
+
+#endif

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause
+/*
+ * wsvitals doctor: what this host can and cannot observe, and why. Looks, loads nothing. Exit status
+ * 0 when everything that counting needs is there.
+ */
+#define _GNU_SOURCE
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "cli.h"
+#include "loader.h"
+#include "log.h"
+#include "options.h"
+
+struct examination {
+	bool sound;
+};
+
+static void finding(bool good, const char *what, const char *detail)
+{
+	printf("  %-4s %-32s %s\n", good ? "ok" : "NO", what, detail);
+}
+
+static int examine_hook(const struct loader_hook *hook, void *ctx)
+{
+	struct examination *exam = ctx;
+	char detail[256];
+
+	if (hook->available)
+		snprintf(detail, sizeof(detail), "%s", hook->purpose);
+	else
+		snprintf(detail, sizeof(detail), "%s: %s; %s", hook->purpose, hook->reason,
+			 hook->required
+				 ? "nothing can be counted without it (use Linux 6.3 or newer)"
+				 : "this measure will be null");
+	finding(hook->available, hook->name, detail);
+	exam->sound &= hook->available || !hook->required;
+	return 0;
+}
+
+static void examine_option_memory(void)
+{
+	FILE *file = fopen("/proc/sys/net/core/optmem_max", "re");
+	char detail[128], text[32];
+
+	if (!file || !fgets(text, sizeof(text), file)) {
+		finding(false, "net.core.optmem_max", "cannot be read");
+	} else {
+		long bytes = strtol(text, NULL, 10);
+
+		snprintf(detail, sizeof(detail),
+			 "%ld bytes a socket; the state of a connection takes 184 of them", bytes);
+		finding(bytes >= 4096, "net.core.optmem_max", detail);
+	}
+	if (file)
+		fclose(file);
+}
+
+int cli_doctor(int argc, char **argv)
+{
+	struct examination exam = {.sound = true};
+	struct options options;
+	struct utsname host = {0};
+	char error[256];
+	bool btf, root, cgroup2;
+
+	if (options_parse(argc, argv, 0, &options, error, sizeof(error))) {
+		log_error("%s", error);
+		return EXIT_USAGE;
+	}
+	if (options.help) {
+		printf("wsvitals doctor: what this host can and cannot observe, and why\n");
+		return EXIT_OK;
+	}
+	uname(&host);
+	btf = !access("/sys/kernel/btf/vmlinux", R_OK);
+	root = !geteuid();
+	cgroup2 = !access("/sys/fs/cgroup/cgroup.controllers", F_OK) ||
+		  !access("/sys/fs/cgroup/unified/cgroup.controllers", F_OK) ||
+		  !access("/sys/fs/cgroup/unified/cgroup.procs", F_OK);
+	exam.sound = btf && root;
+
+	printf("Host\n");
+	finding(true, "kernel", host.release);
+	finding(btf, "type information (BTF)",
+		btf ? "/sys/kernel/btf/vmlinux"
+		    : "missing: use a kernel built with CONFIG_DEBUG_INFO_BTF=y");
+	finding(root, "privilege",
+		root ? "root" : "run it with sudo: CAP_BPF and CAP_PERFMON are needed");
+	finding(cgroup2, "cgroup2",
+		cgroup2 ? "mounted: --cgroup works" : "not mounted: --cgroup cannot be used");
+	examine_option_memory();
+
+	printf("\nHooks\n");
+	loader_probe(examine_hook, &exam);
+
+	printf("\nNot covered by this version\n"
+	       "  TLS inside the server, Unix sockets, io_uring, HTTP/2 and HTTP/3 WebSockets, "
+	       "32-bit\n"
+	       "  processes, MPTCP peers, connections that were open before counting "
+	       "began.\n\n%s\n",
+	       exam.sound ? "This host can be observed." : "This host cannot be observed.");
+	return exam.sound ? EXIT_OK : EXIT_FAILED;
+}

@@ -403,6 +403,7 @@ static void print_head(const struct page *page, const struct summary *s,
 		       const struct table_style *style)
 {
 	char line[512], time[LABEL_SIZE], at[32] = "", count[LABEL_SIZE], rate[LABEL_SIZE];
+	char sentence[sizeof((struct list){0}.text) + 48];
 	time_t now = (time_t)(s->now_ns / 1000000000);
 	struct list list = {0};
 	struct tm tm;
@@ -425,10 +426,10 @@ static void print_head(const struct page *page, const struct summary *s,
 		list_add(&list, "p95 latency %s", time_text(s->latency.p95_ns, time));
 	list_add(&list, "%s error%s", s->errors ? count_text(s->errors, count) : "no",
 		 s->errors == 1 ? "" : "s");
-	snprintf(line, sizeof(line), "%s. %s", list.text,
+	snprintf(sentence, sizeof(sentence), "%s. %s", list.text,
 		 summary_is_balanced(s) ? "All books balance."
 					: "THE BOOKS DO NOT BALANCE: see below.");
-	words(page, 0, line);
+	words(page, 0, sentence);
 }
 
 static int compare_servers(const void *a, const void *b)
@@ -586,7 +587,7 @@ static void print_times(const struct page *page, const struct summary *s)
 		{.title = "p95", .right = true, .min = VALUE_COLUMN},
 		{.title = "p99", .right = true, .min = VALUE_COLUMN},
 		{.title = "avg", .right = true, .min = VALUE_COLUMN},
-		{.title = "min", .right = true, .min = VALUE_COLUMN},
+		{.title = "min", .right = true, .min = VALUE_COLUMN, .spare = 1},
 		{.title = "max", .right = true, .min = VALUE_COLUMN},
 		{.title = "count", .right = true, .min = VALUE_COLUMN},
 	};
@@ -702,7 +703,7 @@ static void print_recent(const struct page *page, const struct summary *s)
 		{.title = "by", .spare = 2},
 		{.title = "server", .gives = true, .floor = 12, .spare = 1},
 		{.title = "channel", .gives = true, .floor = 12},
-		{.title = "message", .gives = true, .floor = 24},
+		{.title = "message", .gives = true, .floor = 18},
 	};
 	struct grid *grid;
 

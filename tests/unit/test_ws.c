@@ -754,6 +754,8 @@ static void rsv1_with_an_extension(void **state)
 	__u8 scratch[WS_SCRATCH];
 
 	(void)state;
+	piece_from = (uintptr_t)compressed;
+	piece_end = piece_from + sizeof(compressed);
 	assert_int_equal(ws_step(&stream, &tally, scratch, (__u64)(uintptr_t)compressed,
 				 sizeof(compressed), SENT),
 			 sizeof(compressed));

@@ -180,7 +180,7 @@ static void on_a_terminal_only_titles_are_bold(void **state)
 static void the_final_table_says_what_was_counted(void **state)
 {
 	struct world *w = busy_world();
-	char *page = page_of(w->summary, 110, false, -1);
+	char *page = page_of(w->summary, 130, false, -1);
 
 	(void)state;
 	assert_non_null(strstr(page, "wsvitals: port 8000, counted for 2.00 s until 2024-01-01 12:00:02 UTC\n"));

@@ -172,7 +172,7 @@ static uint32_t pieces_of(struct piece *to, const struct input *in)
 	for (size_t i = 0; i < in->nr; i++) {
 		to[i] = (struct piece){.len = in->piece[i].len,
 				       .kind = in->piece[i].gap ? PIECE_GAP : PIECE_BYTES,
-				       .direction = (__u32)in->flag,
+				       .direction = in->what & 1u,
 				       .now_ns = 1000 * (i + 1)};
 		if (in->piece[i].bytes)
 			to[i].from = (uintptr_t)stream + (in->piece[i].bytes - in->stream);
@@ -187,6 +187,7 @@ static void input_ws(const uint8_t *data, size_t size, const char *what)
 
 	input_parse(&input, data, size);
 	in.pieces = pieces_of(in.piece, &input);
+	in.extended = input.what >> 1 & 1;
 	differ_ws(&in, what);
 }
 
@@ -196,7 +197,7 @@ static void input_http1(const uint8_t *data, size_t size, const char *what)
 	struct input input;
 
 	input_parse(&input, data, size);
-	in.kind = (__u32)input.flag;
+	in.kind = input.what % 3u;
 	for (size_t i = 0; i < input.nr; i++) /* heads have no gaps */
 		if (!input.piece[i].bytes)
 			input.piece[i].len = 0;
@@ -290,7 +291,7 @@ static int differ_folder(int header, const char *corpus)
 static void random_ws(uint64_t *seed, const char *what)
 {
 	static uint8_t bytes[INPUT_BYTES];
-	struct ws_in in = {0};
+	struct ws_in in = {.extended = (uint32_t)random_below(seed, 2)};
 	size_t at[NR_DIRECTIONS] = {0}, len[NR_DIRECTIONS] = {0};
 	uint8_t *stream[NR_DIRECTIONS];
 	uint64_t now = 1 + random_below(seed, 1ull << 40);

@@ -34,7 +34,7 @@ struct piece {
 struct ws_in {
 	struct piece piece[SCENARIO_PIECES];
 	__u32 pieces;
-	__u32 pad;
+	__u32 extended; /* an extension was agreed on */
 };
 
 struct ws_trace { /* after a piece */
@@ -142,6 +142,8 @@ PURE int scenario_ws_step(const struct ws_in *in, struct ws_out *out)
 		return 1;
 	}
 	out->steps++;
+	if (in->extended)
+		s->flags |= WS_EXTENDED;
 	if (p->kind == PIECE_GAP) {
 		ws_gap(s, &trace->tally, p->len);
 		out->taken = p->len;

@@ -114,8 +114,11 @@ static inline void world_outcome(struct world *w, uint32_t slot, uint8_t kind, u
 				 uint8_t initiator, uint8_t shadowed, uint64_t count)
 {
 	w->reading->outcomes[w->reading->nr_outcomes++] = (struct reading_outcome){
-		.key = {.server = (uint16_t)slot, .code = code, .kind = kind,
-			.initiator = initiator, .shadowed = shadowed},
+		.key = {.server = (uint16_t)slot,
+			.code = code,
+			.kind = kind,
+			.initiator = initiator,
+			.shadowed = shadowed},
 		.count = count,
 	};
 }
@@ -191,9 +194,9 @@ static inline uint64_t world_open(struct world *w, uint64_t after_ns, struct ope
 	char known[REQUEST_MAX + 1];
 
 	snprintf(known, sizeof(known), "%.*s", (int)strcspn(path, "?"), path);
-	r.open.request_len =
-		(uint16_t)snprintf(r.text, REQUEST_MAX, "GET %s HTTP/1.1\r\nHost: x\r\n%s\r\n",
-				   path, args.headers ? args.headers : "");
+	r.open.request_len = (uint16_t)snprintf(r.text, REQUEST_MAX,
+						"GET %s HTTP/1.1\r\nHost: x\r\n%s\r\n", path,
+						args.headers ? args.headers : "");
 	r.open.response_len = (uint16_t)strlen(response);
 	memcpy(r.text + r.open.request_len, response, r.open.response_len);
 	r.open.event.type = args.type ? args.type : EVENT_OPEN;

@@ -156,18 +156,25 @@ static void recent_errors_say_what_where_who_and_why(void **state)
 	id = world_open(w, SECOND, (struct open_args){.path = "/chat?token=secret"});
 	world_reason(w, id, BY_CLIENT, 0, "\x11\x31not welcome", 13);
 	world_close(w, 2 * SECOND,
-		    (struct event_close){.event.id = id, .has_close = 1, .close_code = 4401,
+		    (struct event_close){.event.id = id,
+					 .has_close = 1,
+					 .close_code = 4401,
 					 .closed_by = BY_CLIENT});
 	world_open(w, 3 * SECOND,
-		   (struct open_args){.type = EVENT_REFUSED, .status = 429, .path = "/x",
+		   (struct open_args){.type = EVENT_REFUSED,
+				      .status = 429,
+				      .path = "/x",
 				      .response = "HTTP/1.1 429 Slow\x1b down\r\n\r\n"});
 	id = world_open(w, 4 * SECOND, (struct open_args){.path = "/gone"});
 	world_close(w, 5 * SECOND,
 		    (struct event_close){.event.id = id, .cause = CAUSE_RESET_BY_PEER});
 	id = world_open(w, 6 * SECOND, (struct open_args){.path = "/bad"});
 	world_close(w, 7 * SECOND,
-		    (struct event_close){.event.id = id, .has_close = 1, .close_code = 1002,
-					 .closed_by = BY_SERVER, .violated_by = BY_CLIENT,
+		    (struct event_close){.event.id = id,
+					 .has_close = 1,
+					 .close_code = 1002,
+					 .closed_by = BY_SERVER,
+					 .violated_by = BY_CLIENT,
 					 .violation = VIOLATION_UNMASKED_CLIENT_FRAME});
 	id = world_open(w, 8 * SECOND, (struct open_args){.path = "/fine"});
 	world_close(w, 9 * SECOND,
@@ -208,7 +215,8 @@ static void refusals_without_an_answer_or_with_a_wrong_one(void **state)
 	struct world *w = *state;
 	const struct summary *s;
 
-	world_open(w, SECOND, (struct open_args){.type = EVENT_REFUSED, .status = 0, .response = ""});
+	world_open(w, SECOND,
+		   (struct open_args){.type = EVENT_REFUSED, .status = 0, .response = ""});
 	world_open(w, 2 * SECOND,
 		   (struct open_args){.type = EVENT_REFUSED, .status = 101, .accept_wrong = 1});
 	s = world_sample(w, 3 * SECOND);
@@ -223,13 +231,16 @@ static void refusals_without_an_answer_or_with_a_wrong_one(void **state)
 
 static void reason_in_pieces(struct world *w, uint64_t id, size_t first, size_t second_at)
 {
-	static const char payload[] = "\x0f\xa3" "see you later";
+	static const char payload[] = "\x0f\xa3"
+				      "see you later";
 
 	world_reason(w, id, BY_SERVER, 0, payload, first);
 	world_reason(w, id, BY_SERVER, (uint8_t)second_at, payload + second_at,
 		     sizeof(payload) - 1 - second_at);
 	world_close(w, SECOND,
-		    (struct event_close){.event.id = id, .has_close = 1, .close_code = 4003,
+		    (struct event_close){.event.id = id,
+					 .has_close = 1,
+					 .close_code = 4003,
 					 .closed_by = BY_SERVER});
 }
 
@@ -240,7 +251,8 @@ static void a_reason_in_pieces_is_joined(void **state)
 
 	for (uint64_t first = 1; first <= 14; first++)
 		reason_in_pieces(w, world_open(w, 0, (struct open_args){0}), first, first);
-	reason_in_pieces(w, world_open(w, 0, (struct open_args){0}), 5, 7); /* two bytes were lost */
+	reason_in_pieces(w, world_open(w, 0, (struct open_args){0}), 5,
+			 7); /* two bytes were lost */
 	s = world_sample(w, 2 * SECOND);
 	assert_string_equal(s->recent[0].message, "see");
 	for (size_t i = 1; i < 15; i++)
@@ -253,8 +265,7 @@ static void twenty_of_a_hundred_are_shown(void **state)
 	const struct summary *s;
 
 	for (uint64_t i = 1; i <= 250; i++)
-		world_open(w, i * SECOND,
-			   (struct open_args){.type = EVENT_REFUSED, .status = 404});
+		world_open(w, i * SECOND, (struct open_args){.type = EVENT_REFUSED, .status = 404});
 	s = world_sample(w, 300 * SECOND);
 	assert_int_equal(s->nr_recent, SUMMARY_RECENT);
 	assert_int_equal(s->recent[0].wall_ns, START_WALL + 250 * SECOND);
@@ -273,7 +284,8 @@ static void open_connections_are_counted_by_their_labels(void **state)
 	id[1] = world_open(w, 0, (struct open_args){.path = "/a?x=1"});
 	id[2] = world_open(w, 0, (struct open_args){.path = "/b", .ip = {192, 0, 2, 9}});
 	id[3] = world_open(w, 0, (struct open_args){.path = "/b"});
-	world_close(w, SECOND, (struct event_close){.event.id = id[3], .has_close = 1, .close_code = 1000});
+	world_close(w, SECOND,
+		    (struct event_close){.event.id = id[3], .has_close = 1, .close_code = 1000});
 	world_outcome(w, SERVER, OUTCOME_CLOSE, 1000, BY_CLIENT, 0, 1);
 	for (int i = 0; i < 3; i++)
 		world_walk(w, (struct walk_record){.id = id[i]});
@@ -366,7 +378,8 @@ static void a_hundred_labels_then_other(void **state)
 		uint64_t id;
 
 		snprintf(path, sizeof(path), "/room/%03d", i);
-		id = world_open(w, 0, (struct open_args){.path = path, .ip = {10, 0, 0, (uint8_t)(i + 1)}});
+		id = world_open(
+			w, 0, (struct open_args){.path = path, .ip = {10, 0, 0, (uint8_t)(i + 1)}});
 		world_walk(w, (struct walk_record){.id = id});
 		if (i == 149) /* the largest is first */
 			world_walk(w, (struct walk_record){.id = id});
@@ -465,8 +478,8 @@ static void upstream_legs_are_nobodys_connections(void **state)
 	assert_int_equal(s->upstream.received, 5);
 	assert_int_equal(s->by_user.nr, 0);
 	assert_true(s->rate_1m == 0);
-	world_close(w, SECOND, (struct event_close){.event.id = id, .upstream = 1,
-						    .server = SLOT_UPSTREAM});
+	world_close(w, SECOND,
+		    (struct event_close){.event.id = id, .upstream = 1, .server = SLOT_UPSTREAM});
 	world_outcome(w, SLOT_UPSTREAM, OUTCOME_ABNORMAL, 0, 0, 0, 1);
 	w->reading->nr_walk = 0;
 	s = world_sample(w, 2 * SECOND);
@@ -487,8 +500,10 @@ static void the_peak_between_two_samples_is_seen(void **state)
 		id[i] = world_open(w, SECOND + i + 1, (struct open_args){0});
 	for (uint64_t i = 0; i < 10; i++)
 		world_close(w, SECOND + 100 + i,
-			    (struct event_close){.event.id = id[i], .duration_ns = 50,
-						 .has_close = 1, .close_code = 1000});
+			    (struct event_close){.event.id = id[i],
+						 .duration_ns = 50,
+						 .has_close = 1,
+						 .close_code = 1000});
 	assert_int_equal(world_sample(w, 2 * SECOND)->peak, 10);
 	assert_int_equal(world_sample(w, 3 * SECOND)->peak, 10);
 }
@@ -504,8 +519,10 @@ static void one_after_the_other_is_a_peak_of_one(void **state)
 	/* the records of closes come late: their sockets lingered */
 	for (uint64_t i = 0; i < 10; i++)
 		world_close(w, SECOND + 500 + i,
-			    (struct event_close){.event.id = id[i], .duration_ns = 5,
-						 .has_close = 1, .close_code = 1000});
+			    (struct event_close){.event.id = id[i],
+						 .duration_ns = 5,
+						 .has_close = 1,
+						 .close_code = 1000});
 	assert_int_equal(world_sample(w, 2 * SECOND)->peak, 1);
 }
 
@@ -623,7 +640,8 @@ static void every_equation_that_fails_has_its_name(void **state)
 		{offsetof(struct server_counters_fields, unanswered), BALANCE_MESSAGES_RECEIVED},
 		{offsetof(struct server_counters_fields, sent), BALANCE_MESSAGES_SENT},
 		{offsetof(struct server_counters_fields, push), BALANCE_MESSAGES_SENT},
-		{offsetof(struct server_counters_fields, answers_to_ambiguous), BALANCE_MESSAGES_SENT},
+		{offsetof(struct server_counters_fields, answers_to_ambiguous),
+		 BALANCE_MESSAGES_SENT},
 	};
 
 	(void)state;
@@ -753,12 +771,15 @@ static void servers_beyond_the_bound_are_other(void **state)
 }
 
 #define CASE(text, fn)                                                                             \
-	{.name = (text), .test_func = (fn), .setup_func = setup, .teardown_func = teardown}
+	{                                                                                          \
+		.name = (text), .test_func = (fn), .setup_func = setup, .teardown_func = teardown  \
+	}
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE("a shadowed outcome is no second error", a_shadowed_outcome_is_no_second_error),
+		CASE("a shadowed outcome is no second error",
+		     a_shadowed_outcome_is_no_second_error),
 		CASE("codes are sorted and tell who closed", codes_are_sorted_and_tell_who_closed),
 		CASE("codes of strangers are bounded", codes_of_strangers_are_bounded),
 		CASE("recent errors say what, where, who and why",
@@ -779,7 +800,8 @@ int main(void)
 		CASE("a path called other is not mistaken", a_path_called_other_is_not_mistaken),
 		CASE("servers of one name stay apart", servers_of_one_name_stay_apart),
 		CASE("labels of lost closes do not pile up", labels_of_lost_closes_do_not_pile_up),
-		CASE("upstream legs are nobody's connections", upstream_legs_are_nobodys_connections),
+		CASE("upstream legs are nobody's connections",
+		     upstream_legs_are_nobodys_connections),
 		CASE("the peak between two samples is seen", the_peak_between_two_samples_is_seen),
 		CASE("one after the other is a peak of one, however late their sockets go",
 		     one_after_the_other_is_a_peak_of_one),
@@ -788,7 +810,8 @@ int main(void)
 		CASE("latency is of the last five minutes", latency_is_of_the_last_five_minutes),
 		CASE("what cannot be taken is not zero", what_cannot_be_taken_is_not_zero),
 		CASE("durations and ages", durations_and_ages),
-		CASE("every equation that fails has its name", every_equation_that_fails_has_its_name),
+		CASE("every equation that fails has its name",
+		     every_equation_that_fails_has_its_name),
 		CASE("traffic during the walk is allowed for, and no more",
 		     traffic_during_the_walk_is_allowed_for_and_no_more),
 		CASE("waiting messages are walked too", waiting_messages_are_walked_too),

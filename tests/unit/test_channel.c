@@ -158,7 +158,8 @@ static void coming_and_going_loses_nobody(void **state)
 		uint64_t id = 1 + random_below(&seed, ids);
 
 		if (random_below(&seed, 100) < 55u - (unsigned)(i / 50000) * 5) {
-			assert_int_equal(connections_put(c, &(struct connection){.id = id, .user = id}), 0);
+			assert_int_equal(
+				connections_put(c, &(struct connection){.id = id, .user = id}), 0);
 			count += !there[id];
 			there[id] = true;
 		} else {
@@ -199,7 +200,8 @@ static void a_full_table_says_so(void **state)
 	(void)state;
 	for (uint64_t id = 1; id <= CONNECTIONS_MAX; id++)
 		assert_int_equal(connections_put(c, &(struct connection){.id = id}), 0);
-	assert_int_equal(connections_put(c, &(struct connection){.id = CONNECTIONS_MAX + 1}), -ENOSPC);
+	assert_int_equal(connections_put(c, &(struct connection){.id = CONNECTIONS_MAX + 1}),
+			 -ENOSPC);
 	assert_int_equal(connections_put(c, &(struct connection){.id = 7}), 0); /* known already */
 	connections_remove(c, 8);
 	assert_int_equal(connections_put(c, &(struct connection){.id = CONNECTIONS_MAX + 1}), 0);

@@ -27,9 +27,11 @@ struct row {
 
 static const struct row rows[] = {
 	{"an open record as it should be", OPEN, FIELD(open, status, 101), 0},
-	{"a refused record is decoded like an open one", OPEN, FIELD(open, event.type, EVENT_REFUSED), 0},
+	{"a refused record is decoded like an open one", OPEN,
+	 FIELD(open, event.type, EVENT_REFUSED), 0},
 	{"an unknown type is refused", OPEN, FIELD(open, event.type, 0), -EBADMSG},
-	{"a type beyond the last is refused", OPEN, FIELD(open, event.type, EVENT_CLOSE + 1), -EBADMSG},
+	{"a type beyond the last is refused", OPEN, FIELD(open, event.type, EVENT_CLOSE + 1),
+	 -EBADMSG},
 	{"a record longer than what came is refused", OPEN, FIELD(open, event.len, ROOM), -EBADMSG},
 	{"a record shorter than its fixed part is refused", OPEN,
 	 FIELD(open, event.len, sizeof(struct event_open) - 1), -EBADMSG},
@@ -39,20 +41,24 @@ static const struct row rows[] = {
 	{"a response beyond its bound is refused", OPEN,
 	 FIELD(open, response_len, RESPONSE_MAX + 1), -EBADMSG},
 	{"an empty request is fine", OPEN, FIELD(open, request_len, 0), 0},
-	{"a server slot beyond the last is refused", OPEN, FIELD(open, server, MAX_SERVERS), -EBADMSG},
+	{"a server slot beyond the last is refused", OPEN, FIELD(open, server, MAX_SERVERS),
+	 -EBADMSG},
 	{"a status of four digits is refused", OPEN, FIELD(open, status, 1000), -EBADMSG},
 	{"a flag that is no flag is refused", OPEN, FIELD(open, upstream, 2), -EBADMSG},
 	{"the other flag too", OPEN, FIELD(open, accept_wrong, 255), -EBADMSG},
 	{"a close record as it should be", CLOSE, FIELD(close, close_code, 1000), 0},
 	{"a close of a server that cannot be is refused", CLOSE, FIELD(close, server, MAX_SERVERS),
 	 -EBADMSG},
-	{"a channel that cannot be is refused", CLOSE, FIELD(close, channel, MAX_CHANNELS), -EBADMSG},
-	{"a cause that is none is refused", CLOSE, FIELD(close, cause, NR_CAUSES), -EBADMSG},
-	{"a violation that is none is refused", CLOSE, FIELD(close, violation, NR_VIOLATIONS), -EBADMSG},
-	{"a closer who is neither side is refused", CLOSE, FIELD(close, closed_by, 2), -EBADMSG},
-	{"a violator who is neither side is refused", CLOSE, FIELD(close, violated_by, 2), -EBADMSG},
-	{"a close cut short is refused", CLOSE, FIELD(close, event.len, sizeof(struct event_close) - 8),
+	{"a channel that cannot be is refused", CLOSE, FIELD(close, channel, MAX_CHANNELS),
 	 -EBADMSG},
+	{"a cause that is none is refused", CLOSE, FIELD(close, cause, NR_CAUSES), -EBADMSG},
+	{"a violation that is none is refused", CLOSE, FIELD(close, violation, NR_VIOLATIONS),
+	 -EBADMSG},
+	{"a closer who is neither side is refused", CLOSE, FIELD(close, closed_by, 2), -EBADMSG},
+	{"a violator who is neither side is refused", CLOSE, FIELD(close, violated_by, 2),
+	 -EBADMSG},
+	{"a close cut short is refused", CLOSE,
+	 FIELD(close, event.len, sizeof(struct event_close) - 8), -EBADMSG},
 	{"a reason as it should be", REASON, FIELD(reason, by, BY_SERVER), 0},
 	{"a reason longer than a control frame is refused", REASON, FIELD(reason, text_len, 126),
 	 -EBADMSG},
@@ -113,8 +119,9 @@ static void every_truncation_is_refused(void **state)
 		for (size_t cut = 0; cut < len; cut++) {
 			struct record record = {.type = 99};
 
-			assert_int_equal(decode_record(guard_copy(&guard, bytes, cut), cut, &record),
-					 -EBADMSG);
+			assert_int_equal(
+				decode_record(guard_copy(&guard, bytes, cut), cut, &record),
+				-EBADMSG);
 			assert_int_equal(record.type, 99); /* untouched */
 		}
 	}
@@ -175,7 +182,8 @@ int main(void)
 			 every_truncation_is_refused),
 		SENTENCE("the heads are the bytes behind the fixed part",
 			 heads_are_the_bytes_behind_the_fixed_part),
-		SENTENCE("an unaligned record is read as well", an_unaligned_record_is_read_as_well),
+		SENTENCE("an unaligned record is read as well",
+			 an_unaligned_record_is_read_as_well),
 		SENTENCE("a masked reason is unmasked from its offset",
 			 a_masked_reason_is_unmasked_from_its_offset),
 	};

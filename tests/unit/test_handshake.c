@@ -41,14 +41,16 @@ static const struct row rows[] = {
 	 .path = "/", .forwarded = ""},
 	{"a header after the empty line is body", "GET / H\r\n\r\nX-Forwarded-For: 1.2.3.4\r\n",
 	 .path = "/", .forwarded = ""},
-	{"a header that was cut does not count", "GET / H\r\nX-Forwarded-For: 192.0.2.7", .path = "/",
-	 .forwarded = ""},
+	{"a header that was cut does not count", "GET / H\r\nX-Forwarded-For: 192.0.2.7",
+	 .path = "/", .forwarded = ""},
 	{"lines may end in LF alone", "GET /a H\nX-Forwarded-For: 192.0.2.7\n\n", .path = "/a",
 	 .forwarded = "192.0.2.7"},
-	{"the status line without its end", "GET / H\r\n\r\n", "HTTP/1.1 401 Unauthorized\r\nA: b\r\n\r\n",
-	 .path = "/", .status = "HTTP/1.1 401 Unauthorized"},
+	{"the status line without its end", "GET / H\r\n\r\n",
+	 "HTTP/1.1 401 Unauthorized\r\nA: b\r\n\r\n", .path = "/",
+	 .status = "HTTP/1.1 401 Unauthorized"},
 	{"what the server chose", "GET / H\r\n\r\n",
-	 OK "Sec-WebSocket-Protocol: graphql-ws\r\nsec-websocket-extensions:permessage-deflate; a=1\r\n\r\n",
+	 OK "Sec-WebSocket-Protocol: graphql-ws\r\nsec-websocket-extensions:permessage-deflate; "
+	    "a=1\r\n\r\n",
 	 .path = "/", .status = "HTTP/1.1 101 Switching Protocols", .protocol = "graphql-ws",
 	 .extensions = "permessage-deflate; a=1"},
 	{"what the client offered is not what was chosen",
@@ -76,11 +78,11 @@ static void heads(void **state)
 	size_t request_len = strlen(row->request), response_len = strlen(response);
 	struct handshake h;
 
-	handshake_parse((struct text){(char *)guard_copy(&requests, row->request, request_len),
-				      request_len},
-			(struct text){(char *)guard_copy(&responses, response, response_len),
-				      response_len},
-			&h);
+	handshake_parse(
+		(struct text){(char *)guard_copy(&requests, row->request, request_len),
+			      request_len},
+		(struct text){(char *)guard_copy(&responses, response, response_len), response_len},
+		&h);
 	assert_text(h.path, row->path);
 	assert_text(h.forwarded_for, row->forwarded);
 	assert_text(h.status_line, row->status);

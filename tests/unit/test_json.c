@@ -167,8 +167,10 @@ static void numbers_are_in_the_units_of_the_contract(void **state)
 	assert_string_equal(json_string_value(at(root, "timestamp")), "2024-01-01T12:01:30Z");
 	assert_string_equal(json_string_value(at(root, "counting_since")), "2024-01-01T12:00:00Z");
 	assert_true(json_real_value(at(root, "uptime_seconds")) == 90);
-	assert_int_equal(json_integer_value(at(json_object_get(at(root, "connections.by_server"),
-						       "node:8000"), "")), 1);
+	assert_int_equal(
+		json_integer_value(
+			at(json_object_get(at(root, "connections.by_server"), "node:8000"), "")),
+		1);
 	json_decref(root);
 	world_free(w);
 }
@@ -183,8 +185,9 @@ static void a_measure_without_a_hook_is_null(void **state)
 	w->reading->hooks[0].reason = "no such tracepoint";
 	root = dump_of(world_sample(w, SECOND));
 	assert_int_equal(type_of(at(root, "messages.queue_wait")), 'n');
-	assert_string_equal(json_string_value(at(json_array_get(at(root, "capture.hooks"), 0), "reason")),
-			    "no such tracepoint");
+	assert_string_equal(
+		json_string_value(at(json_array_get(at(root, "capture.hooks"), 0), "reason")),
+		"no such tracepoint");
 	json_decref(root);
 	world_free(w);
 }
@@ -198,7 +201,8 @@ static void an_error_has_all_its_fields(void **state)
 	(void)state;
 	id = world_open(w, 0, (struct open_args){.path = "/\"<b>\\\xff"});
 	world_reason(w, id, BY_CLIENT, 0, "\x0f\xa0\x1b]0;\"", 7);
-	world_close(w, SECOND, (struct event_close){.event.id = id, .has_close = 1, .close_code = 4000});
+	world_close(w, SECOND,
+		    (struct event_close){.event.id = id, .has_close = 1, .close_code = 4000});
 	world_outcome(w, SERVER, OUTCOME_CLOSE, 4000, BY_CLIENT, 0, 1);
 	world_outcome(w, SERVER, OUTCOME_CLOSE, CLOSE_INVALID, BY_SERVER, 0, 2);
 	world_outcome(w, SERVER, OUTCOME_REFUSED, 0, BY_SERVER, 0, 3);
@@ -250,11 +254,12 @@ static void other_is_the_last_label(void **state)
 	(void)state;
 	for (int i = 0; i < 101; i++) {
 		snprintf(path, sizeof(path), "/%c%d", 'z' - i % 26, i);
-		world_walk(w, (struct walk_record){.id = world_open(w, 0, (struct open_args){.path = path})});
+		world_walk(w, (struct walk_record){
+				      .id = world_open(w, 0, (struct open_args){.path = path})});
 	}
 	root = dump_of(world_sample(w, SECOND));
 	assert_int_equal(json_object_size(at(root, "connections.by_channel")), 101);
-	json_object_foreach(at(root, "connections.by_channel"), key, value)
+	json_object_foreach (at(root, "connections.by_channel"), key, value)
 		last = key;
 	assert_string_equal(last, "other");
 	json_decref(root);

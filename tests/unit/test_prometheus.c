@@ -48,12 +48,18 @@ static void counters_are_per_server(void **state)
 	world_outcome(w, SERVER, OUTCOME_REFUSED, 503, BY_SERVER, 0, 2);
 	text = text_of(world_sample(w, SECOND));
 	assert_line(text, "wsvitals_messages_total{server=\"node:8000\",direction=\"received\"} 7");
-	assert_line(text, "wsvitals_messages_total{server=\"python3:9000\",direction=\"received\"} 0");
-	assert_line(text, "wsvitals_message_bytes_total{server=\"python3:9000\",direction=\"sent\"} "
-			  "1152921504606846976");
-	assert_line(text, "wsvitals_errors_total{server=\"node:8000\",type=\"application_error\"} 3");
-	assert_line(text, "wsvitals_closes_total{server=\"node:8000\",code=\"4xxx\",initiator=\"client\"} 3");
-	assert_line(text, "wsvitals_abnormal_closures_total{server=\"node:8000\",cause=\"timeout\"} 1");
+	assert_line(text,
+		    "wsvitals_messages_total{server=\"python3:9000\",direction=\"received\"} 0");
+	assert_line(text,
+		    "wsvitals_message_bytes_total{server=\"python3:9000\",direction=\"sent\"} "
+		    "1152921504606846976");
+	assert_line(text,
+		    "wsvitals_errors_total{server=\"node:8000\",type=\"application_error\"} 3");
+	assert_line(
+		text,
+		"wsvitals_closes_total{server=\"node:8000\",code=\"4xxx\",initiator=\"client\"} 3");
+	assert_line(text,
+		    "wsvitals_abnormal_closures_total{server=\"node:8000\",cause=\"timeout\"} 1");
 	assert_line(text, "wsvitals_upgrades_refused_total{server=\"node:8000\",status=\"5xx\"} 2");
 	assert_line(text, "wsvitals_capture_balanced 1");
 	assert_line(text, "# TYPE wsvitals_messages_total counter");
@@ -124,7 +130,8 @@ static void buckets_are_exact_and_end_with_all(void **state)
 		for (size_t i = 0; i < COUNT(values); i++)
 			below += values[i] < 1ull << e;
 		snprintf(line, sizeof(line),
-			 "wsvitals_latency_seconds_bucket{server=\"node:8000\",le=\"%.9g\"} %" PRIu64,
+			 "wsvitals_latency_seconds_bucket{server=\"node:8000\",le=\"%.9g\"} "
+			 "%" PRIu64,
 			 (double)(1ull << e) / 1e9, below);
 		assert_line(text, line);
 		if (e == 37)
@@ -133,7 +140,8 @@ static void buckets_are_exact_and_end_with_all(void **state)
 		for (size_t i = 0; i < COUNT(values); i++)
 			below += values[i] < 3ull << (e - 1);
 		snprintf(line, sizeof(line),
-			 "wsvitals_latency_seconds_bucket{server=\"node:8000\",le=\"%.9g\"} %" PRIu64,
+			 "wsvitals_latency_seconds_bucket{server=\"node:8000\",le=\"%.9g\"} "
+			 "%" PRIu64,
 			 (double)(3ull << (e - 1)) / 1e9, below);
 		assert_line(text, line);
 	}
@@ -158,7 +166,9 @@ static void a_measure_without_a_hook_has_no_series(void **state)
 	w->reading->hooks[0].attached = false;
 	text = text_of(world_sample(w, 2 * SECOND));
 	assert_null(strstr(text, "wsvitals_queue_wait_seconds"));
-	assert_line(text, "wsvitals_hook_attached{hook=\"tp_btf/sk_data_ready\",purpose=\"queue wait\"} 0");
+	assert_line(
+		text,
+		"wsvitals_hook_attached{hook=\"tp_btf/sk_data_ready\",purpose=\"queue wait\"} 0");
 	free(text);
 	world_free(w);
 }

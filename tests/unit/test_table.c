@@ -44,7 +44,11 @@ static const struct row rows[] = {
 	{"what fits is not cut", CUT, 5, "hello", "hello"},
 	{"what does not fit ends in an ellipsis", CUT, 4, "hello", "hel…"},
 	{"wide characters take two columns", CUT, 5, "亀亀亀", "亀亀…"},
-	{"combining ones take none", CUT, 2, "e\xcc\x81" "e\xcc\x81" "e", "e\xcc\x81…"},
+	{"combining ones take none", CUT, 2,
+	 "e\xcc\x81"
+	 "e\xcc\x81"
+	 "e",
+	 "e\xcc\x81…"},
 	{"runs of blanks are one", SQUEEZE, 0, "  a   b  ", "a b"},
 };
 
@@ -105,9 +109,12 @@ static struct world *busy_world(void)
 		world_walk(w, (struct walk_record){
 				      .id = world_open(w, 0, (struct open_args){.path = path}),
 				      .open_ns = START});
-		world_open(w, SECOND,
-			   (struct open_args){.type = EVENT_REFUSED, .status = 401, .path = path,
-					      .response = "HTTP/1.1 401 \x1b]0;no\x07  way\r\n\r\n"});
+		world_open(
+			w, SECOND,
+			(struct open_args){.type = EVENT_REFUSED,
+					   .status = 401,
+					   .path = path,
+					   .response = "HTTP/1.1 401 \x1b]0;no\x07  way\r\n\r\n"});
 	}
 	for (uint16_t code = 1000; code < 1016; code++)
 		world_outcome(w, SERVER, OUTCOME_CLOSE, code, BY_SERVER, 0, 1234567);
@@ -134,7 +141,8 @@ static void no_line_is_wider_than_the_page(void **state)
 		for (char *line = strtok_r(page, "\n", &save); line;
 		     line = strtok_r(NULL, "\n", &save)) {
 			if (text_width(line) > width)
-				fail_msg("%u columns at width %u: %s", text_width(line), width, line);
+				fail_msg("%u columns at width %u: %s", text_width(line), width,
+					 line);
 			if (line[strlen(line) - 1] == ' ')
 				fail_msg("ends in a blank: `%s'", line);
 		}
@@ -159,7 +167,8 @@ static void no_control_byte_of_strangers_passes(void **state)
 static void on_a_terminal_only_titles_are_bold(void **state)
 {
 	struct world *w = busy_world();
-	char *page = page_of(w->summary, 120, true, 12.4), *plain = page_of(w->summary, 120, false, 12.4);
+	char *page = page_of(w->summary, 120, true, 12.4),
+	     *plain = page_of(w->summary, 120, false, 12.4);
 	char *to = page;
 
 	(void)state;
@@ -183,7 +192,8 @@ static void the_final_table_says_what_was_counted(void **state)
 	char *page = page_of(w->summary, 130, false, -1);
 
 	(void)state;
-	assert_non_null(strstr(page, "wsvitals: port 8000, counted for 2.00 s until 2024-01-01 12:00:02 UTC\n"));
+	assert_non_null(strstr(
+		page, "wsvitals: port 8000, counted for 2.00 s until 2024-01-01 12:00:02 UTC\n"));
 	assert_non_null(strstr(page, "THE BOOKS DO NOT BALANCE"));
 	assert_non_null(strstr(page, "\nNOT BALANCED"));
 	assert_non_null(strstr(page, "4.21 ms"));
@@ -201,7 +211,8 @@ static void nothing_seen_is_said_calmly(void **state)
 	(void)state;
 	w->reading->servers[SERVER].used = false;
 	page = page_of(world_sample(w, SECOND), 100, false, -1);
-	assert_non_null(strstr(page, "0 connections open, 0.00 messages/s, no errors. All books balance.\n"));
+	assert_non_null(strstr(
+		page, "0 connections open, 0.00 messages/s, no errors. All books balance.\n"));
 	assert_non_null(strstr(page, "no WebSocket was opened yet\n"));
 	assert_non_null(strstr(page, "nothing was lost"));
 	assert_null(strstr(page, " nan"));
@@ -232,7 +243,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		SENTENCE("no line is wider than the page", no_line_is_wider_than_the_page),
-		SENTENCE("no control byte of strangers passes", no_control_byte_of_strangers_passes),
+		SENTENCE("no control byte of strangers passes",
+			 no_control_byte_of_strangers_passes),
 		SENTENCE("on a terminal only titles are bold", on_a_terminal_only_titles_are_bold),
 		SENTENCE("the final table says what was counted",
 			 the_final_table_says_what_was_counted),

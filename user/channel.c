@@ -10,6 +10,8 @@
 
 _Static_assert(LABEL_KEY_BYTES >= crypto_shorthash_KEYBYTES, "key of the tables");
 
+static const char other[] = "other"; /* the name of CHANNEL_OTHER */
+
 struct channel {
 	char *name;
 	uint16_t server;
@@ -96,7 +98,8 @@ uint16_t channels_place(struct channels *channels, uint16_t server, struct text 
 	char name[LABEL_SIZE], folded[LABEL_SIZE];
 	uint16_t *place, slot;
 
-	if (!label_clean(path, name, sizeof(name)))
+	/* A target may be no path ("GET other"): one name, one channel. */
+	if (!label_clean(path, name, sizeof(name)) || strcmp(name, other) == 0)
 		return CHANNEL_OTHER;
 	place = name_place(channels, server, name);
 	if (*place)
@@ -144,6 +147,6 @@ uint16_t channels_lookup(const struct channels *channels, const struct channel_k
 const char *channels_name(const struct channels *channels, uint16_t slot)
 {
 	if (slot < CHANNEL_FIRST || slot >= channels->nr)
-		return "other";
+		return other;
 	return channels->channels[slot].name;
 }

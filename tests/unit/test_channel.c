@@ -35,6 +35,7 @@ static void a_path_has_one_slot(void **state)
 	assert_string_equal(channels_name(c, a), "/a");
 	assert_true(place(c, 3, "/a") != a); /* of another server */
 	assert_int_equal(place(c, 2, "%s", ""), CHANNEL_OTHER);
+	assert_int_equal(place(c, 2, "other"), CHANNEL_OTHER); /* one name, one channel */
 	assert_string_equal(channels_name(c, CHANNEL_OTHER), "other");
 	assert_string_equal(channels_name(c, MAX_CHANNELS - 1), "other");
 	channels_free(c);

@@ -66,15 +66,13 @@ static struct text request_path(struct text line)
 	path.len = i;
 	if (path.len > 0 && path.at[0] != '/') {
 		const char *scheme = memmem(path.at, path.len, "://", 3);
-		const char *slash = NULL;
+		const char *end = path.at + path.len, *slash;
 
 		if (scheme) {
 			scheme += 3;
-			slash = memchr(scheme, '/', path.len - (size_t)(scheme - path.at));
-		}
-		if (slash) {
-			path.len -= (size_t)(slash - path.at);
-			path.at = slash;
+			slash = memchr(scheme, '/', (size_t)(end - scheme));
+			path.at = slash ? slash : end; /* a host alone is no path */
+			path.len = (size_t)(end - path.at);
 		}
 	}
 	return path;

@@ -21,6 +21,8 @@ static const struct row rows[] = {
 	{"a query without a path", "GET ?x HTTP/1.1\r\n\r\n", .path = ""},
 	{"the absolute form loses scheme and host", "GET http://h:80/ws?x HTTP/1.1\r\n\r\n",
 	 .path = "/ws"},
+	{"an absolute form that is a host alone has no path", "GET http://h HTTP/1.1\r\n\r\n",
+	 .path = ""},
 	{"a path that is no path stays as it is", "GET other HTTP/1.1\r\n\r\n", .path = "other"},
 	{"a path that holds a scheme later is not absolute", "GET /r/http://x/y HTTP/1.1\r\n\r\n",
 	 .path = "/r/http://x/y"},

@@ -305,13 +305,15 @@ void label_unit(struct text cgroup, char ret_unit[LABEL_UNIT_SIZE])
 	while (cgroup.len > 0) {
 		const char *end = memchr(cgroup.at, '\n', cgroup.len);
 		size_t len = end ? (size_t)(end - cgroup.at) : cgroup.len;
-		struct text line = {cgroup.at, len};
-		const char *at;
+		struct text line = {cgroup.at, len}, rest = {0};
+		const char *colon = memchr(line.at, ':', line.len);
 
+		if (colon) /* the first one: paths may have more */
+			rest = (struct text){colon, line.len - (size_t)(colon - line.at)};
 		if (text_begins_with(line, "0::"))
 			unified = (struct text){line.at + 3, line.len - 3};
-		else if ((at = memmem(line.at, line.len, ":name=systemd:", 14)))
-			named = (struct text){at + 14, line.len - (size_t)(at - line.at) - 14};
+		else if (text_begins_with(rest, ":name=systemd:"))
+			named = (struct text){rest.at + 14, rest.len - 14};
 		cgroup.at += end ? len + 1 : len;
 		cgroup.len -= end ? len + 1 : len;
 	}

@@ -73,6 +73,8 @@ static const struct row rows[] = {
 	 "0123456789ab"},
 	{"docker in the first hierarchy", UNIT,
 	 "12:pids:/docker/" ID64 "\n1:name=systemd:/docker/" ID64 "\n0::/\n", "0123456789ab"},
+	{"a path that holds the name of a hierarchy is a path", UNIT,
+	 "3:cpu:/x:name=systemd:/system.slice/a.service\n0::/\n", ""},
 	{"the named hierarchy when the unified one says nothing", UNIT,
 	 "3:cpu:/x.service\n1:name=systemd:/system.slice/a.service\n0::/\n", "a.service"},
 	{"the unified one first", UNIT,

@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -134,7 +133,9 @@ static int set_seconds(struct parse *parse, const char *value)
 	char *end;
 	double seconds = strtod(value, &end);
 
-	if (end == value || *end || !isfinite(seconds) || seconds <= 0 || seconds > SECONDS_MAX)
+	/* strtod also takes blanks, signs, exponents, hexadecimal and words. */
+	if (value[strspn(value, "0123456789.")] || end == value || *end || seconds <= 0 ||
+	    seconds > SECONDS_MAX)
 		return refuse(parse, "%s takes seconds, more than 0 and at most %.0f, not `%s'",
 			      parse->name, SECONDS_MAX, value);
 	parse->options->seconds = seconds;
@@ -216,8 +217,8 @@ int options_parse(int argc, char **argv, unsigned groups, struct options *ret_op
 		const char *value = argv[i][len] ? argv[i] + len + 1 : NULL;
 		int err;
 
-		if (!row)
-			return refuse(&parse, "`%s' takes no %s `%s'; see `wsvitals %s --help'",
+		if (!row) /* cut, so that the advice behind it stays */
+			return refuse(&parse, "`%s' takes no %s `%.80s'; see `wsvitals %s --help'",
 				      argv[0], argv[i][0] == '-' ? "option" : "argument", argv[i],
 				      argv[0]);
 		parse.name = row->name;

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause
+/* reading.c: what is costly is only read when it is due. Readings themselves: tests/e2e. */
+#include "check.h"
+#include "reading.h"
+
+#define SECOND 1000000000ull
+#define NOW (100000 * SECOND)
+
+/* Last read so many seconds ago (-1: never), and so many connections were walked. */
+struct row {
+	const char *sentence;
+	int hists, walk;
+	size_t nr_walk;
+	unsigned due;
+};
+
+static const struct row rows[] = {
+	{"everything at first", -1, -1, 0, READING_ALL},
+	{"few connections are walked every second", 1, 1, READING_FEW - 1, READING_WALK},
+	{"many connections are not", 1, 1, READING_FEW, 0},
+	{"histograms after ten seconds", 10, 9, READING_FEW, READING_HISTS},
+	{"many connections after ten seconds", 9, 10, READING_FEW, READING_WALK},
+	{"both after a long sleep", 86400, 86400, READING_FEW, READING_ALL},
+	{"nothing in the same moment", 0, 0, READING_FEW, 0},
+	{"a walk that never came is due", 1, -1, READING_FEW, READING_WALK},
+};
+
+static void one_moment(void **state)
+{
+	const struct row *row = *state;
+	struct reading *reading = reading_new();
+
+	assert_non_null(reading);
+	reading->hists_ns = row->hists < 0 ? 0 : NOW - (uint64_t)row->hists * SECOND;
+	reading->walk_ns = row->walk < 0 ? 0 : NOW - (uint64_t)row->walk * SECOND;
+	reading->nr_walk = row->nr_walk;
+	assert_int_equal(reading_due(reading, NOW), row->due);
+	reading_free(reading);
+}
+
+int main(void)
+{
+	return check_run("reading", one_moment, rows, sizeof(rows[0]), COUNT(rows), NULL, 0);
+}

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Writes the seed corpora of ws, http1, pair, hist and accept: tests/corpus/NAME/seed-*.
+"""Writes the seed corpora of ws, http1, pair, hist, accept, decode, handshake and label:
+tests/corpus/NAME/seed-*.
 
 The same files every time, so that a change here shows in git. What fuzzing found lies beside them,
 under its hash (make corpus-merge). The form of the files is in tests/fuzz/input.h and
-pair_steps.h.
+pair_steps.h, or at the head of tests/fuzz/fuzz_NAME.c.
 """
 
 import base64
@@ -207,10 +208,208 @@ def accept_seeds():
         yield f"random-{i:02}", key + accept_of(key) + r.randbytes(2)
 
 
+def decode_seeds():
+    """Records of bpf/event.h, good ones and each with one thing wrong."""
+    OPEN, REFUSED, REASON, CLOSE = 1, 2, 3, 4
+    # limits of event.h
+    servers, channels, request_max, response_max, causes, violations = 64, 1024, 4096, 1024, 5, 10
+
+    def record(type, rest, *, length=None, behind=b"", offset=0):
+        n = 24 + len(rest) if length is None else length
+        return bytes([offset]) + struct.pack("<IIQQ", type, n, 7, 10**12) + rest + behind
+
+    def opened(type=OPEN, request=b"GET / H\r\n\r\n", response=b"HTTP/1.1 101 X\r\n\r\n", *,
+               server=2, status=101, upstream=0, wrong=0, request_len=None, response_len=None,
+               **how):
+        endpoint = bytes(10) + b"\xff\xff\x7f\0\0\1" + struct.pack("<H6x", 8000)
+        fixed = struct.pack(
+            "<QQQ24s24sIIHHHHBB6x16s", 99, 1000, 1, endpoint, endpoint, 42, 5, server, status,
+            len(request) if request_len is None else request_len,
+            len(response) if response_len is None else response_len, upstream, wrong, b"node")
+        return record(type, fixed + request + response, **how)
+
+    def reason(text=b"\x0f\xa0going away", *, mask=bytes(4), offset=0, n=None, by=1, **how):
+        text = bytes(b ^ mask[(offset + i) % 4] for i, b in enumerate(text))
+        fixed = mask + bytes([offset, len(text) if n is None else n, by, 0])
+        return record(REASON, fixed + text, **how)
+
+    def closed(*, server=2, channel=3, code=1000, closed_by=0, has=1, cause=0, violation=0,
+               violated_by=0, upstream=0, resync=0, **how):
+        return record(CLOSE, struct.pack(
+            "<QQQQIIHHHBBBBBBB3x", 1, 2, 3, 4, 5, 6, server, channel, code, closed_by, has, cause,
+            violation, violated_by, upstream, resync), **how)
+
+    yield "open", opened()
+    yield "open-unaligned", opened(offset=3)
+    yield "open-rounded-up", opened(behind=b"next rec")
+    yield "open-no-heads", opened(request=b"", response=b"")
+    yield "open-upstream", opened(upstream=1)
+    yield "open-last", opened(server=servers - 1, status=999, wrong=1)
+    yield "open-request-beyond", opened(request_len=500)
+    yield "open-response-beyond", opened(response_len=18)
+    yield "open-heads-together-beyond", opened(request_len=20, response_len=20)
+    yield "open-request-max", opened(request=bytes(request_max), response=b"")
+    yield "open-request-long", opened(request=bytes(request_max + 1), response=b"")
+    yield "open-response-max", opened(response=bytes(response_max))
+    yield "open-response-long", opened(response=bytes(response_max + 1))
+    yield "open-lengths-wrap", opened(request_len=0xFFFF, response_len=0xFFFF)
+    yield "open-server", opened(server=servers)
+    yield "open-status", opened(status=1000)
+    yield "open-upstream-2", opened(upstream=2)
+    yield "open-wrong-2", opened(wrong=2)
+    yield "open-cut", opened()[:100]
+    yield "open-short", opened(length=135)
+    yield "open-short-alone", opened(request=b"", response=b"", length=135)[:-1]
+    yield "refused", opened(REFUSED, response=b"HTTP/1.1 403 No\r\n\r\n", status=403)
+    yield "refused-no-answer", opened(REFUSED, response=b"", status=0)
+    yield "reason", reason()
+    yield "reason-masked", reason(mask=b"\xa1\xb2\xc3\xd4", by=0)
+    yield "reason-second-piece", reason(b"away", mask=b"\xa1\xb2\xc3\xd4", offset=7, by=0)
+    yield "reason-empty", reason(b"")
+    yield "reason-125", reason(bytes(125), behind=bytes(3))
+    yield "reason-126", reason(bytes(126))
+    yield "reason-to-125", reason(b"x", offset=124)
+    yield "reason-beyond-125", reason(b"xy", offset=124)
+    yield "reason-offset-wraps", reason(b"x", offset=255)
+    yield "reason-beyond-record", reason(b"x", n=2)
+    yield "reason-by-2", reason(by=2)
+    yield "reason-short", reason(b"", length=31)
+    yield "reason-short-alone", reason(b"", length=31)[:-1]
+    yield "close", closed()
+    yield "close-unaligned", closed(offset=1, behind=b"x")
+    yield "close-abnormal", closed(has=0, cause=causes - 1)
+    yield "close-last", closed(server=servers - 1, channel=channels - 1, violation=violations - 1,
+                               violated_by=1, closed_by=1, upstream=1, resync=1, code=0xFFFF)
+    for field, value in {"server": servers, "channel": channels, "cause": causes, "has": 2,
+                         "violation": violations, "closed_by": 2, "violated_by": 2, "upstream": 2,
+                         "resync": 2}.items():
+        yield f"close-{field}", closed(**{field: value})
+    yield "close-short", closed(length=79)
+    yield "close-short-alone", closed(length=79)[:-1]
+    yield "close-as-open", record(OPEN, closed()[25:])
+    yield "type-0", record(0, bytes(136))
+    yield "type-5", record(5, bytes(136))
+    yield "length-beyond", closed(length=0xFFFFFFFF)
+    yield "length-0", closed(length=0)
+    yield "event-cut", bytes(24)
+
+
+def handshake_seeds():
+    up = b"Upgrade: websocket\r\n"
+    ok = b"HTTP/1.1 101 Switching Protocols\r\n" + up
+
+    def heads(request, response=ok + b"\r\n"):
+        return struct.pack("<H", len(request)) + request + response
+
+    def get(target, rest=b""):
+        return b"GET " + target + b" HTTP/1.1\r\n" + up + rest + b"\r\n"
+
+    forwarded = lambda value: get(b"/", b"X-Forwarded-For: " + value + b"\r\n")
+    for name, target in {
+        "path": b"/chat", "query": b"/chat?room=1", "fragment": b"/chat#x", "root": b"/",
+        "only-query": b"?x", "absolute": b"http://h:80/ws?x", "absolute-root": b"ws://h/",
+        "absolute-host-alone": b"http://h", "absolute-host-query": b"http://h?u=/x",
+        "scheme-later": b"/r/http://x/y", "no-path": b"other", "star": b"*", "empty": b"",
+        "bytes": bytes(b for b in range(256) if b not in b" ?#\r\n"), "cr": b"/a\rb",
+    }.items():
+        yield name, heads(get(target))
+    for name, value in {
+        "one": b"192.0.2.7", "list": b"6.6.6.6, 10.0.0.1 ,\t192.0.2.7 ", "last-empty": b"1.2.3.4,",
+        "v6": b"[2001:db8::1]:443", "empty": b"", "blanks": b" \t ", "comma": b",", "cr": b"1\r",
+    }.items():
+        yield f"forwarded-{name}", heads(forwarded(value))
+    two = b"X-Forwarded-For: 6.6.6.6\r\nX-FORWARDED-FOR:192.0.2.7\r\n"
+    yield "forwarded-twice", heads(get(b"/", two))
+    yield "forwarded-alike", heads(get(b"/", b"X-Forwarded-For-2: 1\r\nX-Forwarded-Fo: 2\r\n"))
+    yield "forwarded-blank-before-colon", heads(get(b"/", b"X-Forwarded-For : 1\r\n"))
+    yield "forwarded-in-body", heads(get(b"/") + b"X-Forwarded-For: 1.2.3.4\r\n")
+    yield "forwarded-cut", heads(get(b"/", two)[:-4])
+    yield "request-cut", heads(get(b"/very/long/path")[:12])
+    yield "request-no-blank", heads(b"GET")
+    yield "request-cr-at-end", heads(b"GET /x\r")
+    yield "lf-only", heads(get(b"/a", two).replace(b"\r", b""), (ok + b"\n").replace(b"\r", b""))
+    chosen = b"Sec-WebSocket-Protocol: graphql-ws\r\nsec-websocket-extensions:x;y=1\r\n"
+    yield "chosen", heads(get(b"/", b"Sec-WebSocket-Protocol: a, b\r\n"), ok + chosen + b"\r\n")
+    yield "chosen-cut", heads(get(b"/"), (ok + chosen)[:-1])
+    yield "chosen-in-body", heads(get(b"/"), ok + b"\r\n" + chosen)
+    yield "refused", heads(get(b"/"), b"HTTP/1.1 401 Unauthorized\r\nA: b\r\n\r\nbody")
+    yield "no-response", heads(get(b"/"), b"")
+    yield "no-request", heads(b"")
+    yield "status-cut", heads(get(b"/"), b"HTTP/1.1 10")
+    yield "status-escape", heads(get(b"/"), b"HTTP/1.1 400 \x1b[31m\x00\r\r\n\r\n")
+    yield "nothing", heads(b"", b"")
+
+
+def label_seeds():
+    def text(text, size=123, server=2):
+        return bytes([size, server]) + (text if isinstance(text, bytes) else text.encode())
+
+    full = 0x82  # server 2 without a plain channel left
+    container = "0123456789abcdef" * 4
+    yield "plain", text("going away")
+    yield "world", text("żółw 亀 🐢")
+    yield "escape", text("\x1b[31mred\x1b]0;x\x07")
+    yield "line-ends", text("a\nb\tc\rd\0e\x7f\u0085\u2028\u2029")
+    bidi = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff"
+    yield "bidi", text(bidi)
+    beside = "\u061b\u061d\u200d\u2010\u2027\u202f\u2065\u206a\ufefe\uff00"
+    yield "bidi-neighbours", text(beside)
+    yield "c0", text(bytes(range(33)))
+    yield "c1", text("".join(map(chr, range(0x7F, 0xA1))))
+    yield "ends-of-lengths", text("\x7f\x80\u07ff\u0800\ud7ff\ue000\uffff\U00010000\U0010ffff")
+    yield "overlong", text(b"\xc0\xaf\xc1\xbf\xe0\x80\xaf\xe0\x9f\xbf\xf0\x8f\xbf\xbf")
+    yield "surrogates", text(b"\xed\x9f\xbf\xed\xa0\x80\xed\xbf\xbf")
+    yield "beyond", text(b"\xf4\x8f\xbf\xbf\xf4\x90\x80\x80\xf5\x80\x80\x80\xff\xfe")
+    yield "broken", text(b"\xe2\x82x\xf0\x9f\x90x\xf0\x9fx\x80\xc3x\xe2x\x82")
+    for cut in (1, 2, 3):
+        yield f"character-cut-{cut}", text("a🐢".encode()[: 1 + cut])
+        yield f"label-cut-{cut}", text("a🐢b亀cż", cut + 1)
+    yield "label-of-nothing", text("abc", 0)
+    yield "label-long", text("x" * 130)
+    yield "label-long-escapes", text("\x1b" * 130)
+    yield "label-cut-at-end", text("x" * 120 + "亀x")
+    yield "markup", text("\"<b>\\=1+1@{}")
+    uuid = "123e4567-e89b-12d3-a456-426614174000"
+    yield "ids", text(f"/room/42/\n/u/{uuid}\n/x/deadBEEF0123/y", server=full)
+    yield "no-ids", text("/x/deadbeef012\n/ws/chat-2/v1\n//\n/{id}", server=full)
+    yield "folds-to-one", text("/room/1\n/room/2\n/room/{id}\n/room/x", server=full)
+    yield "fold-cut", text("/abc/42", 3)
+    yield "fold-cut-at-id", text("/abc/42", 8)
+    yield "folds-longer", text("/1" * 60, server=full)
+    yield "filled", text("/fill-!!\n/fill-!\"\n/fill-zz", server=full)
+    yield "paths", text("/a\n/b\n/a\n\n/\x1b\n/\x07")
+    yield "path-other", text("other\n/other\nother/\n\n/a")
+    yield "path-other-full", text("other\n/1\n/2", server=full)
+    yield "many-paths", text("".join(f"/{i}\n" for i in range(40)))
+    for name, cgroup in {
+        "service": "0::/system.slice/chat.service\n",
+        "service-below": "0::/system.slice/ws@8000.service/worker\n",
+        "docker": f"0::/system.slice/docker-{container}.scope\n",
+        "not-docker": f"0::/docker-1{container}.scope\n",
+        "v1": f"12:pids:/docker/{container}\n1:name=systemd:/docker/{container}\n0::/\n",
+        "v1-service": "1:name=systemd:/system.slice/a.service\n0::/\n",
+        "v1-other-path": "3:cpu:/x:name=systemd:/system.slice/a.service\n0::/\n",
+        "user": "0::/user.slice/user-0.slice/user@0.service/app.slice/ws.service\n",
+        "escape": "0::/a\x1b.service",
+        "long": "0::/" + "y" * 100 + ".service",
+        "none": "0::/init.scope\n",
+    }.items():
+        yield f"unit-{name}", text(cgroup)
+    for name, address in {
+        "v4": "192.0.2.7", "v4-port": "192.0.2.7:1234", "v6": "2001:DB8::1", "any": "::",
+        "v6-all": "1:2:3:4:5:6:7:8", "v6-port": "[2001:db8::1]:443", "open-bracket": "[::1",
+        "brackets": "[]", "mapped": "::ffff:192.0.2.7", "compatible": "::192.0.2.7",
+        "loopback": "127.0.0.1", "word": "unknown", "and-more": "1.2.3.4 x", "none": "",
+        "and-nul": "1.2.3.4\0", "zone": "fe80::1%eth0", "long": "0" * 46,
+    }.items():
+        yield f"address-{name}", text(address)
+
+
 def main():
     for name, seeds in {
         "ws": ws_seeds, "http1": http1_seeds, "pair": pair_seeds, "hist": hist_seeds,
-        "accept": accept_seeds,
+        "accept": accept_seeds, "decode": decode_seeds, "handshake": handshake_seeds,
+        "label": label_seeds,
     }.items():
         folder = HERE / name
         folder.mkdir(exist_ok=True)

@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <signal.h>
 #include <sodium.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,61 +59,6 @@ static uint64_t clock_ns(clockid_t clock)
 
 	clock_gettime(clock, &ts);
 	return (uint64_t)ts.tv_sec * SECOND_NS + (uint64_t)ts.tv_nsec;
-}
-
-/* --- what is counted, in words --- */
-
-__attribute__((format(printf, 3, 4))) static void words_add(char *words, size_t size,
-							    const char *format, ...)
-{
-	size_t len = strlen(words);
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(words + len, size - len, format, args);
-	va_end(args);
-}
-
-/* "port 8000, 8001; process 4711", or "every server of this host" */
-static void scope_words(const struct scope *scope, char *words, size_t size)
-{
-	*words = '\0';
-	for (size_t i = 0; i < scope->nr_ports; i++)
-		words_add(words, size, "%s%u", i ? ", " : "port ", scope->ports[i]);
-	for (size_t i = 0; i < scope->nr_pids; i++)
-		words_add(words, size, "%s%d",
-			  i        ? ", "
-			  : *words ? "; process "
-				   : "process ",
-			  (int)scope->pids[i]);
-	for (size_t i = 0; i < scope->nr_comms; i++)
-		words_add(words, size, "%s%s",
-			  i        ? ", "
-			  : *words ? "; name "
-				   : "name ",
-			  scope->comms[i]);
-	for (size_t i = 0; i < scope->nr_cgroups; i++)
-		words_add(words, size, "%s%s",
-			  i        ? ", "
-			  : *words ? "; cgroup "
-				   : "cgroup ",
-			  scope->cgroups[i]);
-	for (size_t i = 0; i < scope->nr_netns; i++)
-		words_add(words, size, "%s%s",
-			  i        ? ", "
-			  : *words ? "; netns "
-				   : "netns ",
-			  scope->netns[i]);
-	if (!*words)
-		words_add(words, size, "every server of this host");
-}
-
-static void scope_describe(const struct scope *scope, char *ret_words, size_t size)
-{
-	char words[1024];
-
-	scope_words(scope, words, sizeof(words));
-	label_clean((struct text){words, strlen(words)}, ret_words, size);
 }
 
 /* --- stages --- */

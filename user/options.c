@@ -5,7 +5,6 @@
 #include "options.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,99 +32,35 @@ __attribute__((format(printf, 2, 3))) static int refuse(struct parse *parse, con
 	return -EINVAL;
 }
 
-/* A decimal number and nothing else, at most INT_MAX; -1 when it is none. */
-static long number(const char *text, size_t len)
+static int add_scope(struct parse *parse, enum scope_kind kind, const char *value)
 {
-	long n = 0;
-
-	if (!len)
-		return -1;
-	for (size_t i = 0; i < len; i++) {
-		if (text[i] < '0' || text[i] > '9')
-			return -1;
-		n = n * 10 + (text[i] - '0');
-		if (n > INT_MAX)
-			return -1;
-	}
-	return n;
-}
-
-static int full(struct parse *parse)
-{
-	return refuse(parse, "%s takes at most %d values", parse->name, SCOPE_VALUES);
+	return scope_add(&parse->options->scope, kind, parse->name, value, parse->error,
+			 parse->error_size);
 }
 
 static int add_ports(struct parse *parse, const char *value)
 {
-	struct scope *scope = &parse->options->scope;
-	const char *at = value;
-
-	for (;;) {
-		size_t len = strcspn(at, ",");
-		long port = number(at, len);
-
-		if (port < 1 || port > 65535)
-			return refuse(
-				parse,
-				"%s takes ports from 1 to 65535, separated by commas, not `%s'",
-				parse->name, value);
-		if (scope->nr_ports == SCOPE_VALUES)
-			return full(parse);
-		scope->ports[scope->nr_ports++] = port;
-		if (!at[len])
-			return 0;
-		at += len + 1;
-	}
+	return add_scope(parse, SCOPE_PORT, value);
 }
 
 static int add_pid(struct parse *parse, const char *value)
 {
-	struct scope *scope = &parse->options->scope;
-	long pid = number(value, strlen(value));
-
-	if (pid < 1)
-		return refuse(parse, "%s takes the number of a process, not `%s'", parse->name,
-			      value);
-	if (scope->nr_pids == SCOPE_VALUES)
-		return full(parse);
-	scope->pids[scope->nr_pids++] = pid;
-	return 0;
+	return add_scope(parse, SCOPE_PID, value);
 }
 
 static int add_comm(struct parse *parse, const char *value)
 {
-	struct scope *scope = &parse->options->scope;
-
-	if (!*value || strlen(value) >= COMM_LEN)
-		return refuse(
-			parse,
-			"%s takes a process name of 1 to %d bytes, as in /proc/PID/comm, not `%s'",
-			parse->name, COMM_LEN - 1, value);
-	if (scope->nr_comms == SCOPE_VALUES)
-		return full(parse);
-	strcpy(scope->comms[scope->nr_comms++], value);
-	return 0;
-}
-
-static int add_path(struct parse *parse, const char *value, const char **paths, size_t *nr)
-{
-	if (!*value)
-		return refuse(parse, "%s takes a path, not an empty string", parse->name);
-	if (*nr == SCOPE_VALUES)
-		return full(parse);
-	paths[(*nr)++] = value;
-	return 0;
+	return add_scope(parse, SCOPE_COMM, value);
 }
 
 static int add_cgroup(struct parse *parse, const char *value)
 {
-	return add_path(parse, value, parse->options->scope.cgroups,
-			&parse->options->scope.nr_cgroups);
+	return add_scope(parse, SCOPE_CGROUP, value);
 }
 
 static int add_netns(struct parse *parse, const char *value)
 {
-	return add_path(parse, value, parse->options->scope.netns, &parse->options->scope.nr_netns);
+	return add_scope(parse, SCOPE_NETNS, value);
 }
 
 static int set_seconds(struct parse *parse, const char *value)

@@ -271,7 +271,7 @@ static int prepare(struct snapshot *snapshot)
 			   (uint64_t)(snapshot->options->seconds * (double)SECOND_NS);
 	/* Pseudonyms of one run mean nothing in the next: there is no store to keep a key. */
 	randombytes_buf(config.key, sizeof(config.key));
-	snapshot->reading = reading_new();
+	snapshot->reading = reading_new(NULL, NULL);
 	snapshot->summary = calloc(1, sizeof(*snapshot->summary));
 	snapshot->aggregate = aggregate_new(&config);
 	sodium_memzero(config.key, sizeof(config.key));

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause
 #define _GNU_SOURCE /* memrchr */
 #include <arpa/inet.h>
-#include <fcntl.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "label.h"
 
@@ -320,19 +318,4 @@ void label_unit(struct text cgroup, char ret_unit[LABEL_UNIT_SIZE])
 	/* Where both hierarchies are mounted the unified one may be empty ("/"). */
 	if (!path_unit(unified, ret_unit) && !path_unit(named, ret_unit))
 		ret_unit[0] = '\0';
-}
-
-void label_read_unit(pid_t pid, char ret_unit[LABEL_UNIT_SIZE])
-{
-	char path[64], text[8192];
-	ssize_t len = -1;
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/%d/cgroup", (int)pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0) {
-		len = read(fd, text, sizeof(text));
-		close(fd);
-	}
-	label_unit((struct text){text, len > 0 ? (size_t)len : 0}, ret_unit);
 }

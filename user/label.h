@@ -2,7 +2,7 @@
 /*
  * Names for people (SPEC 5): what a connection is about, who is connected, which server it is.
  * In: text from strangers (paths, reasons, process names, cgroup paths) and addresses. Out: short,
- * clean, NUL-terminated UTF-8. Pure, but for label_read_unit, which reads one file of /proc.
+ * clean, NUL-terminated UTF-8. Pure.
  */
 #ifndef WSVITALS_LABEL_H
 #define WSVITALS_LABEL_H
@@ -54,7 +54,5 @@ void label_server(const char comm[COMM_LEN], uint16_t port, const char *unit,
  * (login sessions, init, none).
  */
 void label_unit(struct text cgroup, char ret_unit[LABEL_UNIT_SIZE]);
-/* The same of a running process; "" when it is gone. */
-void label_read_unit(pid_t pid, char ret_unit[LABEL_UNIT_SIZE]);
 
 #endif

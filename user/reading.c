@@ -8,9 +8,21 @@
 
 #define RETRIES 8 /* a run lasts about 100 ns: two of them in the way of two readings are rare */
 
-struct reading *reading_new(void)
+static void read_process(pid_t pid, struct process *ret_process, void *ctx)
 {
-	return calloc(1, sizeof(struct reading));
+	(void)ctx;
+	process_read(pid, ret_process);
+}
+
+struct reading *reading_new(reading_process_fn fn, void *ctx)
+{
+	struct reading *reading = calloc(1, sizeof(*reading));
+
+	if (!reading)
+		return NULL;
+	reading->process_fn = fn ? fn : read_process;
+	reading->process_ctx = ctx;
+	return reading;
 }
 
 void reading_free(struct reading *reading)
@@ -86,7 +98,7 @@ static int take_server(const struct server_key *key, const struct server_info *i
 		return 0;
 	server = &reading->servers[info->slot];
 	if (!server->used || server->info.tgid != info->tgid)
-		label_read_unit((pid_t)info->tgid, server->unit);
+		reading->process_fn((pid_t)info->tgid, &server->process, reading->process_ctx);
 	server->used = true;
 	server->key = *key;
 	server->info = *info;

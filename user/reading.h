@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #include "event.h"
-#include "label.h"
+#include "process.h"
 
 #define READING_HOOKS 64
 #define READING_EVERY_NS 10000000000ull /* between two of what is costly */
@@ -33,7 +33,7 @@ struct reading_server {
 	bool used;
 	struct server_key key;   /* not of SLOT_OTHER and SLOT_UPSTREAM */
 	struct server_info info; /* the same */
-	char unit[LABEL_UNIT_SIZE];
+	struct process process;
 	struct server_counters_fields before; /* before the walk */
 	struct server_counters counters;      /* after it */
 	struct server_hists *hists;           /* NULL until they were read once */
@@ -53,6 +53,9 @@ struct reading_hook {
 	uint64_t missed;
 };
 
+/* What the process of a server is: process_read, or somebody who may read more. */
+typedef void (*reading_process_fn)(pid_t pid, struct process *ret_process, void *ctx);
+
 struct reading {
 	uint64_t now_ns;   /* CLOCK_MONOTONIC */
 	uint64_t wall_ns;  /* CLOCK_REALTIME at that moment */
@@ -67,10 +70,13 @@ struct reading {
 	size_t nr_walk, max_walk;
 	struct reading_hook hooks[READING_HOOKS];
 	size_t nr_hooks;
+	reading_process_fn process_fn; /* see reading_new */
+	void *process_ctx;
 };
 
-/* One reading is used again and again, so that memory is taken once. NULL: out of memory. */
-struct reading *reading_new(void);
+/* One reading is used again and again, so that memory is taken once. fn: NULL for process_read.
+ * NULL: out of memory. */
+struct reading *reading_new(reading_process_fn fn, void *ctx);
 void reading_free(struct reading *reading);
 
 /* The parts that are due: what is costly only now and then (SPEC 8). */

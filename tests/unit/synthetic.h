@@ -60,7 +60,7 @@ static inline struct world *world_new(void)
 		.ctx = w,
 	};
 
-	w->reading = reading_new();
+	w->reading = reading_new(NULL, NULL);
 	w->summary = calloc(1, sizeof(*w->summary));
 	w->aggregate = aggregate_new(&config);
 	w->next_id = 1;

@@ -430,9 +430,9 @@ static void servers_of_one_name_stay_apart(void **state)
 	const struct summary *s;
 
 	world_server(w, SERVER + 1, "node", 8000); /* another network namespace */
-	strcpy(w->reading->servers[SERVER + 1].unit, "");
+	strcpy(w->reading->servers[SERVER + 1].process.unit, "");
 	world_server(w, SERVER + 2, "node", 8000);
-	strcpy(w->reading->servers[SERVER + 2].unit, "chat.service");
+	strcpy(w->reading->servers[SERVER + 2].process.unit, "chat.service");
 	s = world_sample(w, SECOND);
 	assert_int_equal(s->nr_servers, 3);
 	assert_string_equal(s->servers[0].name, "node:8000");

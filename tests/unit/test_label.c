@@ -217,18 +217,6 @@ static void a_server_is_comm_port_and_unit(void **state)
 	assert_null(strchr(label, '\n'));
 }
 
-static void our_own_unit_can_be_read(void **state)
-{
-	char unit[LABEL_UNIT_SIZE] = "x";
-
-	(void)state;
-	label_read_unit(getpid(), unit);
-	assert_true(strlen(unit) < sizeof(unit));
-	strcpy(unit, "x");
-	label_read_unit(0x7fffffff, unit); /* nobody */
-	assert_string_equal(unit, "");
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -237,7 +225,6 @@ int main(void)
 			 a_folded_path_stays_within_its_bound),
 		SENTENCE("users are pseudonyms of their address", users_are_pseudonyms),
 		SENTENCE("a server is comm, port and unit", a_server_is_comm_port_and_unit),
-		SENTENCE("the unit of a process that is gone is none", our_own_unit_can_be_read),
 	};
 
 	if (sodium_init() < 0)

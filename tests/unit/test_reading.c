@@ -28,7 +28,7 @@ static const struct row rows[] = {
 static void one_moment(void **state)
 {
 	const struct row *row = *state;
-	struct reading *reading = reading_new();
+	struct reading *reading = reading_new(NULL, NULL);
 
 	assert_non_null(reading);
 	reading->hists_ns = row->hists < 0 ? 0 : NOW - (uint64_t)row->hists * SECOND;

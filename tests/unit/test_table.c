@@ -102,7 +102,7 @@ static struct world *busy_world(void)
 	char path[300];
 
 	world_server(w, SERVER + 1, "a-name-of-fifte", 65535);
-	snprintf(w->reading->servers[SERVER + 1].unit, LABEL_UNIT_SIZE, "%s",
+	snprintf(w->reading->servers[SERVER + 1].process.unit, LABEL_UNIT_SIZE, "%s",
 		 "a-very-long-unit-name-that-somebody-chose-for-it.service");
 	for (int i = 0; i < 40; i++) {
 		snprintf(path, sizeof(path), "/%d/%0*d/亀  \x1b[31m", i, 150, i);

@@ -1,0 +1,458 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause
+/* The INI grammar is libinih's; our reader under it counts lines, which libinih does not tell. */
+#define _GNU_SOURCE
+#include "settings.h"
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <ini.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "label.h"
+
+#define SECTION "agent"
+
+#define X(NAME, key_, value_, default_, text_)                                                     \
+	[SETTING_##NAME] = {.key = key_, .value = value_, .text = text_, .live = LIVE},
+const struct settings_row settings_rows[NR_SETTINGS] = {
+#define LIVE false
+	SETTINGS_FIXED(X)
+#undef LIVE
+#define LIVE true
+		SETTINGS_LIVE(X)
+#undef LIVE
+};
+#undef X
+
+#define X(NAME, key, value, default_, text) [SETTING_##NAME] = default_,
+static const char *const defaults[NR_SETTINGS] = {SETTINGS(X)};
+#undef X
+
+static const char *const log_levels[] = {"error", "warning", "info", "debug"};
+
+/* --- values --- */
+
+struct check {
+	const char *name;
+	char *error;
+	size_t error_size;
+};
+
+__attribute__((format(printf, 2, 3))) static int refuse(const struct check *check,
+							const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(check->error, check->error_size, format, args);
+	va_end(args);
+	return -EINVAL;
+}
+
+int listen_address_parse(const char *text, struct listen_address *ret_address)
+{
+	struct listen_address address = {.v6 = text[0] == '['};
+	const char *colon = strrchr(text, ':');
+	char *end;
+	long port;
+
+	if (!colon || colon[1] < '0' || colon[1] > '9')
+		return -EINVAL;
+	port = strtol(colon + 1, &end, 10);
+	if (*end || port < 1 || port > 65535)
+		return -EINVAL;
+	/* label_parse_address takes a v6 address without brackets too, which here would be ambiguous */
+	if (!address.v6 && memchr(text, ':', (size_t)(colon - text)))
+		return -EINVAL;
+	if (address.v6 && colon[-1] != ']')
+		return -EINVAL;
+	if (!label_parse_address((struct text){text, (size_t)(colon - text)}, address.addr))
+		return -EINVAL;
+	address.port = (uint16_t)port;
+	*ret_address = address;
+	return 0;
+}
+
+static int check_listen(const struct check *check, const char *value)
+{
+	struct listen_address address;
+
+	if (listen_address_parse(value, &address))
+		return refuse(check,
+			      "%s takes an address and a port from 1 to 65535, as in "
+			      "127.0.0.1:9797 or [::1]:9797, not `%s'",
+			      check->name, value);
+	return 0;
+}
+
+static int check_directory(const struct check *check, const char *value)
+{
+	if (value[0] != '/' || strlen(value) > 255)
+		return refuse(check,
+			      "%s takes the absolute path of a directory, at most 255 bytes, not "
+			      "`%s'",
+			      check->name, value);
+	return 0;
+}
+
+/* Segments of RFC 3986 2.3's unreserved characters, so that nothing needs to be escaped anywhere. */
+static int check_base_path(const struct check *check, const char *value)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				      "0123456789-_~./";
+	size_t len = strlen(value);
+
+	if (len &&
+	    (value[0] != '/' || value[len - 1] == '/' || strstr(value, "//") ||
+	     strstr(value, "/.") || value[strspn(value, allowed)] || len >= SETTINGS_BASE_MAX))
+		return refuse(check,
+			      "%s takes a path that begins with / and does not end with it, of "
+			      "letters, digits and -_~. , not `%s'",
+			      check->name, value);
+	return 0;
+}
+
+static int check_switch(const struct check *check, const char *value)
+{
+	if (strcmp(value, "yes") != 0 && strcmp(value, "no") != 0)
+		return refuse(check, "%s takes yes or no, not `%s'", check->name, value);
+	return 0;
+}
+
+static int log_level_of(const char *value)
+{
+	for (size_t i = 0; i < sizeof(log_levels) / sizeof(log_levels[0]); i++)
+		if (!strcmp(value, log_levels[i]))
+			return (int)i;
+	return -1;
+}
+
+static int check_log_level(const struct check *check, const char *value)
+{
+	if (log_level_of(value) < 0)
+		return refuse(check, "%s takes error, warning, info or debug, not `%s'",
+			      check->name, value);
+	return 0;
+}
+
+/* -1: no part of the scope */
+static int scope_kind_of(enum setting_id id)
+{
+	switch (id) {
+	case SETTING_PORT:
+		return SCOPE_PORT;
+	case SETTING_PID:
+		return SCOPE_PID;
+	case SETTING_COMM:
+		return SCOPE_COMM;
+	case SETTING_CGROUP:
+		return SCOPE_CGROUP;
+	case SETTING_NETNS:
+		return SCOPE_NETNS;
+	default:
+		return -1;
+	}
+}
+
+static int check_value(const struct check *check, enum setting_id id, const char *value)
+{
+	struct scope scope = {0};
+
+	switch (id) {
+	case SETTING_LISTEN:
+		return check_listen(check, value);
+	case SETTING_DB:
+	case SETTING_RUN_DIR:
+		return check_directory(check, value);
+	case SETTING_BASE_PATH:
+		return check_base_path(check, value);
+	case SETTING_INSECURE_LISTEN:
+		return check_switch(check, value);
+	case SETTING_LOG_LEVEL:
+		return check_log_level(check, value);
+	default:
+		return scope_add(&scope, (enum scope_kind)scope_kind_of(id), check->name, value,
+				 check->error, check->error_size);
+	}
+}
+
+static void setting_put(struct setting *setting, const char *value, const char *origin)
+{
+	size_t len = strlen(value) + 1;
+
+	memcpy(setting->text + setting->len, value, len);
+	setting->len = (uint16_t)(setting->len + len);
+	setting->nr++;
+	snprintf(setting->origin, sizeof(setting->origin), "%s", origin);
+}
+
+void settings_default(struct settings *ret_settings)
+{
+	memset(ret_settings, 0, sizeof(*ret_settings));
+	for (int id = 0; id < NR_SETTINGS; id++) {
+		/* a scope's default is no value: it does not narrow */
+		if (scope_kind_of((enum setting_id)id) < 0)
+			setting_put(&ret_settings->of[id], defaults[id], "default");
+		else
+			snprintf(ret_settings->of[id].origin, sizeof(ret_settings->of[id].origin),
+				 "default");
+	}
+}
+
+int settings_set(struct settings *settings, enum setting_id id, const char *value, bool adds,
+		 const char *name, const char *origin, char *ret_error, size_t error_size)
+{
+	struct check check = {.name = name, .error = ret_error, .error_size = error_size};
+	struct setting *setting = &settings->of[id];
+	int err;
+
+	if (adds && scope_kind_of(id) < 0)
+		return refuse(&check, "%s is set twice", name);
+	err = check_value(&check, id, value);
+	if (err)
+		return err;
+	if (!adds)
+		memset(setting, 0, sizeof(*setting));
+	if (setting->len + strlen(value) + 1 > sizeof(setting->text) || setting->nr == SCOPE_VALUES)
+		return refuse(&check, "the values of %s are longer than %zu bytes together", name,
+			      sizeof(setting->text));
+	setting_put(setting, value, origin);
+	return 0;
+}
+
+void settings_override(struct settings *settings, const struct settings *over)
+{
+	for (int id = 0; id < NR_SETTINGS; id++)
+		if (over->of[id].nr)
+			settings->of[id] = over->of[id];
+}
+
+const char *settings_text(const struct settings *settings, enum setting_id id)
+{
+	return settings->of[id].nr ? settings->of[id].text : "";
+}
+
+bool settings_yes(const struct settings *settings, enum setting_id id)
+{
+	return !strcmp(settings_text(settings, id), "yes");
+}
+
+enum log_level settings_log_level(const struct settings *settings)
+{
+	int level = log_level_of(settings_text(settings, SETTING_LOG_LEVEL));
+
+	return level < 0 ? LOG_INFO : (enum log_level)level;
+}
+
+void settings_scope(const struct settings *settings, struct scope *ret_scope)
+{
+	char error[256];
+
+	memset(ret_scope, 0, sizeof(*ret_scope));
+	for (int id = 0; id < NR_SETTINGS; id++) {
+		const struct setting *setting = &settings->of[id];
+		int kind = scope_kind_of((enum setting_id)id);
+		const char *at = setting->text;
+
+		for (unsigned i = 0; kind >= 0 && i < setting->nr; i++, at += strlen(at) + 1)
+			(void)scope_add(ret_scope, (enum scope_kind)kind, settings_rows[id].key, at,
+					error, sizeof(error));
+	}
+}
+
+void settings_show(const struct settings *settings, enum setting_id id, char *ret_text, size_t size)
+{
+	const struct setting *setting = &settings->of[id];
+	char text[SETTING_TEXT];
+
+	memcpy(text, setting->text, sizeof(text));
+	for (unsigned i = 0; i + 1 < setting->len; i++)
+		if (!text[i])
+			text[i] = ',';
+	label_clean((struct text){text, setting->len ? setting->len - 1u : 0}, ret_text, size);
+}
+
+bool settings_differ(const struct settings *a, const struct settings *b, enum setting_id id)
+{
+	return a->of[id].len != b->of[id].len ||
+	       memcmp(a->of[id].text, b->of[id].text, a->of[id].len) != 0;
+}
+
+/* --- files --- */
+
+struct source {
+	struct settings *settings;
+	FILE *file;
+	const char *path;
+	int line;
+	bool set[NR_SETTINGS]; /* by this file */
+	bool failed;
+	char *error;
+	size_t error_size;
+};
+
+__attribute__((format(printf, 2, 3))) static void complain(struct source *source,
+							   const char *format, ...)
+{
+	int n;
+	va_list args;
+
+	if (source->failed) /* the first one is the one to mend */
+		return;
+	source->failed = true;
+	n = snprintf(source->error, source->error_size, "%s:%d: ", source->path, source->line);
+	if (n < 0 || (size_t)n >= source->error_size)
+		return;
+	va_start(args, format);
+	vsnprintf(source->error + n, source->error_size - (size_t)n, format, args);
+	va_end(args);
+}
+
+/* libinih does not report a section without keys, so section lines are looked at here. */
+static void check_section(struct source *source, const char *line)
+{
+	const char *at = line + strspn(line, " \t"), *end;
+
+	if (*at != '[')
+		return;
+	end = strchr(at, ']');
+	if (end && (size_t)(end - at - 1) == strlen(SECTION) &&
+	    !strncmp(at + 1, SECTION, strlen(SECTION)))
+		return;
+	complain(source, "there is no section `%.*s'; this version knows [" SECTION "]",
+		 end ? (int)(end - at + 1) : (int)strcspn(at, "\r\n"), at);
+}
+
+static char *next_line(char *buffer, int size, void *stream)
+{
+	struct source *source = stream;
+	int len = 0, c = EOF;
+
+	while (len < size - 1 && (c = getc(source->file)) != EOF) {
+		if (!c) {
+			source->line++;
+			complain(source, "a NUL byte: this is no text file");
+			return NULL;
+		}
+		buffer[len++] = (char)c;
+		if (c == '\n')
+			break;
+	}
+	if (!len)
+		return NULL;
+	buffer[len] = '\0';
+	source->line++;
+	if (c != '\n' && c != EOF) {
+		complain(source, "this line is longer than %d bytes", size - 2);
+		return NULL;
+	}
+	check_section(source, buffer);
+	return source->failed ? NULL : buffer;
+}
+
+static void complain_key(struct source *source, const char *key)
+{
+	char known[512] = "";
+	size_t len = 0;
+
+	for (int id = 0; id < NR_SETTINGS; id++)
+		len += (size_t)snprintf(known + len, sizeof(known) - len, "%s%s", id ? ", " : "",
+					settings_rows[id].key);
+	complain(source, "[" SECTION "] has no key `%s'; it takes %s", key, known);
+}
+
+static int take_key(void *ctx, const char *section, const char *key, const char *value)
+{
+	struct source *source = ctx;
+	char origin[SETTING_ORIGIN], error[512];
+
+	if (!*section) {
+		complain(source, "`%s' stands before any section; begin with [" SECTION "]", key);
+		return 0;
+	}
+	for (int id = 0; id < NR_SETTINGS; id++) {
+		if (strcmp(key, settings_rows[id].key) != 0)
+			continue;
+		snprintf(origin, sizeof(origin), "%s:%d", source->path, source->line);
+		if (settings_set(source->settings, (enum setting_id)id, value, source->set[id], key,
+				 origin, error, sizeof(error)))
+			complain(source, "%s", error);
+		source->set[id] = true;
+		return !source->failed;
+	}
+	complain_key(source, key);
+	return 0;
+}
+
+static int read_file(struct settings *settings, const char *path, bool must_exist, char *ret_error,
+		     size_t error_size)
+{
+	struct source source = {
+		.settings = settings, .path = path, .error = ret_error, .error_size = error_size};
+	int line, err;
+
+	source.file = fopen(path, "re");
+	if (!source.file) {
+		err = -errno;
+		if (err == -ENOENT && !must_exist)
+			return 0;
+		snprintf(ret_error, error_size, "cannot read the configuration %s: %s", path,
+			 strerror(-err));
+		return err;
+	}
+	line = ini_parse_stream(next_line, &source, take_key, &source);
+	if (line && !source.failed) {
+		source.line = line > 0 ? line : source.line;
+		complain(&source, "a line must be `[section]', `key = value' or begin with ; or #");
+	}
+	if (!source.failed && ferror(source.file)) {
+		source.failed = true;
+		snprintf(ret_error, error_size, "cannot read the configuration %s: %s", path,
+			 strerror(EIO));
+	}
+	fclose(source.file);
+	return source.failed ? -EINVAL : 0;
+}
+
+static int is_drop_in(const struct dirent *entry)
+{
+	size_t len = strlen(entry->d_name);
+
+	return entry->d_name[0] != '.' && len > 5 && !strcmp(entry->d_name + len - 5, ".conf");
+}
+
+int settings_read(struct settings *settings, const char *file, char *ret_error, size_t error_size)
+{
+	struct settings fresh = *settings;
+	struct dirent **entries = NULL;
+	char path[PATH_MAX];
+	int nr, err;
+
+	ini_allow_multiline = false; /* a line that begins with a blank is no continuation */
+	err = read_file(&fresh, file ? file : SETTINGS_FILE, file, ret_error, error_size);
+	if (err)
+		return err;
+	snprintf(path, sizeof(path), "%s.d", file ? file : SETTINGS_FILE);
+	nr = scandir(path, &entries, is_drop_in, alphasort);
+	if (nr < 0 && errno != ENOENT && errno != ENOTDIR) {
+		err = -errno;
+		snprintf(ret_error, error_size, "cannot read the directory %s: %s", path,
+			 strerror(-err));
+	}
+	for (int i = 0; i < nr; i++) {
+		snprintf(path, sizeof(path), "%s.d/%s", file ? file : SETTINGS_FILE,
+			 entries[i]->d_name);
+		if (!err)
+			err = read_file(&fresh, path, true, ret_error, error_size);
+		free(entries[i]);
+	}
+	free(entries);
+	if (!err)
+		*settings = fresh;
+	return err;
+}

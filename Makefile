@@ -23,7 +23,7 @@ endif
 CFLAGS ?= -O2 -g
 override CFLAGS += -std=gnu17 -Wall -Wextra -Werror -MMD -MP
 override CPPFLAGS += -Ibpf -Iuser -I$(BUILD)/bpf -DWSVITALS_VERSION='"$(VERSION)"'
-LDLIBS := -lbpf -ljansson -lsodium -linih -lm
+LDLIBS := -lbpf -ljansson -lsodium -linih -lmicrohttpd -lseccomp -lcap-ng -lcurl -lz -lm
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 
 # -mcpu=v3: atomics that return values (Linux 5.12). Unused: BPF_PROG makes a ctx that few need.

@@ -67,6 +67,7 @@ static const struct hook_row hook_rows[] = {
 struct loader {
 	struct socket_bpf *skel;
 	struct ring_buffer *ring;
+	struct bpf_link *walk; /* from it each walk makes an iterator, which needs no privilege */
 	struct loader_hook hooks[NR_HOOKS];
 	void *percpu; /* one value of the largest per-CPU map, for each CPU */
 	int nr_cpus;
@@ -409,6 +410,15 @@ int loader_new(const struct scope *scope, struct loader **ret_loader)
 	return scope_set(loader, scope);
 }
 
+static struct bpf_link *walk_attach(struct loader *loader)
+{
+	union bpf_iter_link_info info = {.map.map_fd = bpf_map__fd(loader->skel->maps.conns)};
+	DECLARE_LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &info,
+			    .link_info_len = sizeof(info));
+
+	return bpf_program__attach_iter(loader->skel->progs.walk, &opts);
+}
+
 int loader_attach(struct loader *loader)
 {
 	bool with_pids = false;
@@ -436,6 +446,10 @@ int loader_attach(struct loader *loader)
 			loader->hooks[i].reason = "the kernel refused to attach";
 		}
 	}
+	loader->walk = walk_attach(loader);
+	if (!loader->walk)
+		return fail(loader, -errno, "cannot attach the iterator over connections: %s",
+			    strerror(errno));
 	return with_pids ? scope_descendants(loader) : 0;
 }
 
@@ -444,6 +458,7 @@ void loader_free(struct loader *loader)
 	if (!loader)
 		return;
 	ring_buffer__free(loader->ring);
+	bpf_link__destroy(loader->walk);
 	socket_bpf__destroy(loader->skel);
 	free(loader->percpu);
 	free(loader);
@@ -627,22 +642,12 @@ static int walk_read(int fd, loader_walk_fn fn, void *ctx)
 
 int loader_walk(struct loader *loader, loader_walk_fn fn, void *ctx)
 {
-	union bpf_iter_link_info info = {.map.map_fd = bpf_map__fd(loader->skel->maps.conns)};
-	DECLARE_LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &info,
-			    .link_info_len = sizeof(info));
-	struct bpf_link *link = bpf_program__attach_iter(loader->skel->progs.walk, &opts);
-	int fd, err;
+	int fd = bpf_iter_create(bpf_link__fd(loader->walk)), err;
 
-	if (!link)
+	if (fd < 0)
 		return -errno;
-	fd = bpf_iter_create(bpf_link__fd(link));
-	if (fd < 0) {
-		err = -errno;
-	} else {
-		err = walk_read(fd, fn, ctx);
-		close(fd);
-	}
-	bpf_link__destroy(link);
+	err = walk_read(fd, fn, ctx);
+	close(fd);
 	return err;
 }
 
@@ -666,4 +671,65 @@ int loader_each_hook(struct loader *loader, loader_hook_fn fn, void *ctx)
 			return err;
 	}
 	return 0;
+}
+
+/* ---------------------------------------------------------------------------------- two processes */
+
+void loader_keep_reading(struct loader *loader)
+{
+	for (size_t i = 0; i < NR_HOOKS; i++) {
+		struct bpf_link **link = hook_link(loader, &hook_rows[i]);
+
+		bpf_link__destroy(*link); /* closes our descriptor; the keeper's keeps the hook */
+		*link = NULL;
+	}
+}
+
+void loader_keep_attaching(struct loader *loader)
+{
+	struct bpf_map *map;
+
+	ring_buffer__free(loader->ring);
+	loader->ring = NULL;
+	bpf_link__destroy(loader->walk);
+	loader->walk = NULL;
+	bpf_object__for_each_map(map, loader->skel->obj)
+	{
+		int fd = bpf_map__fd(map);
+
+		/* libbpf would close the number again: it must stay taken until loader_free */
+		if (fd >= 0 && dup3(STDERR_FILENO, fd, O_CLOEXEC) < 0)
+			close(fd);
+	}
+}
+
+int loader_ring_fd(const struct loader *loader)
+{
+	return ring_buffer__epoll_fd(loader->ring);
+}
+
+bool loader_lost_hook(const struct loader *loader, char *ret_name, size_t size)
+{
+	for (size_t i = 0; i < NR_HOOKS; i++) {
+		struct bpf_link *link = *(struct bpf_link **)((char *)loader->skel +
+							      hook_rows[i].link);
+		struct bpf_link_info info = {0};
+		__u32 len = sizeof(info);
+
+		if (!loader->hooks[i].attached ||
+		    (link && !bpf_obj_get_info_by_fd(bpf_link__fd(link), &info, &len)))
+			continue;
+		snprintf(ret_name, size, "%s", loader->hooks[i].name);
+		return true;
+	}
+	return false;
+}
+
+void loader_drop_hook(struct loader *loader, const char *tracepoint)
+{
+	for (size_t i = 0; i < NR_HOOKS; i++)
+		if (!strcmp(hook_rows[i].tracepoint, tracepoint)) {
+			bpf_link__destroy(*hook_link(loader, &hook_rows[i]));
+			*hook_link(loader, &hook_rows[i]) = NULL;
+		}
 }

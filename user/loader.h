@@ -73,6 +73,21 @@ int loader_each_hook(struct loader *loader, loader_hook_fn fn, void *ctx);
 /* From now on, connections with this path count for this channel slot (1..MAX_CHANNELS-1). */
 int loader_name_channel(struct loader *loader, const struct channel_key *key, uint16_t slot);
 
+/*
+ * After a fork of the process that has attached: the keeper keeps the hooks and nothing that can be
+ * read, the agent what can be read and no hook. When the keeper ends, so do the hooks.
+ */
+void loader_keep_attaching(struct loader *loader);
+void loader_keep_reading(struct loader *loader);
+
+/* Readable when there are records. */
+int loader_ring_fd(const struct loader *loader);
+
+/* Whether a hook that was attached is not any more; its name. */
+bool loader_lost_hook(const struct loader *loader, char *ret_name, size_t size);
+/* Detaches one tracepoint's hooks: for tests of the above. */
+void loader_drop_hook(struct loader *loader, const char *tracepoint);
+
 /* What this host can do, without loading anything: every hook with available/reason set. */
 int loader_probe(loader_hook_fn fn, void *ctx);
 

@@ -103,6 +103,30 @@ static int set_prometheus(struct parse *parse, const char *value)
 	return set_output(parse, OUTPUT_PROMETHEUS);
 }
 
+static int set_config(struct parse *parse, const char *value)
+{
+	if (!*value)
+		return refuse(parse, "%s takes the path of a file, not an empty string",
+			      parse->name);
+	parse->options->config = value;
+	return 0;
+}
+
+static int set_role(struct parse *parse, const char *value)
+{
+	if (strcmp(value, "staff") != 0 && strcmp(value, "scrape") != 0)
+		return refuse(parse, "%s takes staff or scrape, not `%s'", parse->name, value);
+	parse->options->role = value;
+	return 0;
+}
+
+static int set_yes(struct parse *parse, const char *value)
+{
+	(void)value;
+	parse->options->yes = true;
+	return 0;
+}
+
 static int set_help(struct parse *parse, const char *value)
 {
 	(void)value;
@@ -128,16 +152,65 @@ static const struct option_row {
 	{OPTIONS_OUTPUT, "--table", NULL, set_table, "for people (default)"},
 	{OPTIONS_OUTPUT, "--json", NULL, set_json, "the answer of /api/websocket/metrics/"},
 	{OPTIONS_OUTPUT, "--prometheus", NULL, set_prometheus, "Prometheus text format"},
+	{OPTIONS_ROLE, "--role", "ROLE", set_role,
+	 "staff: everything (default); scrape: /metrics only"},
+	{OPTIONS_YES, "--yes", NULL, set_yes, "do not ask"},
+	{OPTIONS_SETTINGS | OPTIONS_PLACES, "--config", "FILE", set_config,
+	 "configuration (" SETTINGS_FILE ")"},
 	{0, "--help", NULL, set_help, "this text"},
 };
 
-static const struct option_row *find(const char *name, size_t len, unsigned groups)
+/* An option of the table above, or a key of [agent] as a flag. */
+struct option {
+	const struct option_row *row; /* NULL: a setting */
+	enum setting_id setting;
+	char name[32];
+	const char *value;
+};
+
+/* The commands that look for the agent need its places, the agent takes every key. */
+static bool setting_is_option(enum setting_id id, unsigned groups)
 {
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		if (strlen(rows[i].name) == len && !strncmp(rows[i].name, name, len) &&
-		    (!rows[i].group || (rows[i].group & groups)))
-			return &rows[i];
-	return NULL;
+	return (groups & OPTIONS_SETTINGS) ||
+	       ((groups & OPTIONS_PLACES) && (id == SETTING_DB || id == SETTING_RUN_DIR));
+}
+
+static bool find(const char *name, size_t len, unsigned groups, struct option *ret_option)
+{
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (strlen(rows[i].name) != len || strncmp(rows[i].name, name, len) != 0 ||
+		    (rows[i].group && !(rows[i].group & groups)))
+			continue;
+		*ret_option = (struct option){.row = &rows[i], .value = rows[i].value};
+		snprintf(ret_option->name, sizeof(ret_option->name), "%s", rows[i].name);
+		return true;
+	}
+	for (int id = 0; id < NR_SETTINGS && len > 2 && !strncmp(name, "--", 2); id++) {
+		const struct settings_row *row = &settings_rows[id];
+
+		if (strlen(row->key) != len - 2 || strncmp(row->key, name + 2, len - 2) != 0 ||
+		    !setting_is_option((enum setting_id)id, groups))
+			continue;
+		*ret_option = (struct option){.setting = (enum setting_id)id, .value = row->value};
+		snprintf(ret_option->name, sizeof(ret_option->name), "--%s", row->key);
+		return true;
+	}
+	return false;
+}
+
+static int take(struct parse *parse, const struct option *option, const char *value)
+{
+	struct options *options = parse->options;
+	enum setting_id id = option->setting;
+
+	parse->name = option->name;
+	if (option->row) {
+		options->has_scope |= option->row->group == OPTIONS_SCOPE;
+		return option->row->set(parse, value);
+	}
+	return settings_set(&options->flags, id, option->value ? value : "yes",
+			    options->flags.of[id].nr > 0, option->name, option->name, parse->error,
+			    parse->error_size);
 }
 
 int options_parse(int argc, char **argv, unsigned groups, struct options *ret_options,
@@ -145,44 +218,72 @@ int options_parse(int argc, char **argv, unsigned groups, struct options *ret_op
 {
 	struct options options = {0};
 	struct parse parse = {.options = &options, .error = ret_error, .error_size = error_size};
+	unsigned max_words = groups / OPTIONS_WORD & OPTIONS_MAX_WORDS;
 
 	for (int i = 1; i < argc; i++) {
 		size_t len = strcspn(argv[i], "=");
-		const struct option_row *row = find(argv[i], len, groups);
 		const char *value = argv[i][len] ? argv[i] + len + 1 : NULL;
+		struct option option;
 		int err;
 
-		if (!row) /* cut, so that the advice behind it stays */
+		if (argv[i][0] != '-' && options.nr_words < max_words) {
+			options.words[options.nr_words++] = argv[i];
+			continue;
+		}
+		if (!find(argv[i], len, groups, &option)) /* cut, so that the advice stays */
 			return refuse(&parse, "`%s' takes no %s `%.80s'; see `wsvitals %s --help'",
 				      argv[0], argv[i][0] == '-' ? "option" : "argument", argv[i],
 				      argv[0]);
-		parse.name = row->name;
-		if (!row->value && value)
-			return refuse(&parse, "%s takes no value, not `%s'", row->name, value);
-		if (row->value && !value) {
+		if (!option.value && value)
+			return refuse(&parse, "%s takes no value, not `%s'", option.name, value);
+		if (option.value && !value) {
 			if (++i == argc)
-				return refuse(&parse, "%s needs a value: %s %s", row->name,
-					      row->name, row->value);
+				return refuse(&parse, "%s needs a value: %s %s", option.name,
+					      option.name, option.value);
 			value = argv[i];
 		}
-		err = row->set(&parse, value);
+		err = take(&parse, &option, value);
 		if (err)
 			return err;
-		options.has_scope |= row->group == OPTIONS_SCOPE;
 	}
 	*ret_options = options;
 	return 0;
 }
 
+static void describe(const char *name, const char *value, const char *text)
+{
+	char left[48];
+
+	snprintf(left, sizeof(left), "%s %s", name, value ? value : "");
+	printf("  %-20s %s\n", left, text);
+}
+
 void options_describe(unsigned groups)
 {
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		char left[32];
+	char name[32];
 
-		if (rows[i].group && !(rows[i].group & groups))
+	for (int id = 0; id < NR_SETTINGS; id++) {
+		if (!setting_is_option((enum setting_id)id, groups))
 			continue;
-		snprintf(left, sizeof(left), "%s %s", rows[i].name,
-			 rows[i].value ? rows[i].value : "");
-		printf("  %-18s %s\n", left, rows[i].text);
+		snprintf(name, sizeof(name), "--%s", settings_rows[id].key);
+		describe(name, settings_rows[id].value, settings_rows[id].text);
 	}
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (!rows[i].group || (rows[i].group & groups))
+			describe(rows[i].name, rows[i].value, rows[i].text);
+}
+
+int options_settings(const struct options *options, struct settings *ret_settings, char *ret_error,
+		     size_t error_size)
+{
+	struct settings settings;
+	int err;
+
+	settings_default(&settings);
+	err = settings_read(&settings, options->config, ret_error, error_size);
+	if (err)
+		return err;
+	settings_override(&settings, &options->flags);
+	*ret_settings = settings;
+	return 0;
 }

@@ -9,22 +9,40 @@
 #include <stdbool.h>
 
 #include "scope.h"
+#include "settings.h"
 
 /* Exit statuses, SPEC 6. */
 enum exit_status { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 enum output { OUTPUT_NONE, OUTPUT_TABLE, OUTPUT_JSON, OUTPUT_PROMETHEUS };
 
+#define OPTIONS_MAX_WORDS 3
+
 struct options {
 	struct scope scope;
 	bool has_scope;
 	double seconds; /* --for; 0 = not given */
 	enum output output;
+	const char *config;    /* --config; NULL = not given */
+	struct settings flags; /* keys of [agent] that were given as flags */
+	const char *role;      /* --role; NULL = not given */
+	bool yes;
 	bool help;
+	const char *words[OPTIONS_MAX_WORDS]; /* arguments that are no options */
+	unsigned nr_words;
 };
 
-/* Which groups of options a command takes. */
-enum option_group { OPTIONS_SCOPE = 1, OPTIONS_FOR = 2, OPTIONS_OUTPUT = 4 };
+/* Which groups of options a command takes; n * OPTIONS_WORD: and up to n other arguments. */
+enum option_group {
+	OPTIONS_SCOPE = 1,
+	OPTIONS_FOR = 2,
+	OPTIONS_OUTPUT = 4,
+	OPTIONS_SETTINGS = 8, /* every key of [agent], and --config */
+	OPTIONS_PLACES = 16,  /* --config, --db, --run-dir: where the agent's things are */
+	OPTIONS_ROLE = 32,
+	OPTIONS_YES = 64,
+	OPTIONS_WORD = 256,
+};
 
 /*
  * Parses argv[1..]; argv[0] is the command's name. On bad input writes one sentence into ret_error
@@ -32,6 +50,10 @@ enum option_group { OPTIONS_SCOPE = 1, OPTIONS_FOR = 2, OPTIONS_OUTPUT = 4 };
  */
 int options_parse(int argc, char **argv, unsigned groups, struct options *ret_options,
 		  char *ret_error, size_t error_size);
+
+/* The configuration with these flags over it; 0, or a negative errno with one sentence. */
+int options_settings(const struct options *options, struct settings *ret_settings, char *ret_error,
+		     size_t error_size);
 
 /* Descriptions of the options of these groups, to stdout. */
 void options_describe(unsigned groups);

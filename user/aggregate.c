@@ -1009,8 +1009,10 @@ static void summarise_books(const struct aggregate *a, struct summary *s)
 		s->missed_runs += reading->hooks[i].missed;
 }
 
-void aggregate_summary(struct aggregate *aggregate, uint64_t window_ns, struct summary *ret_summary)
+void aggregate_summary(struct aggregate *aggregate, const struct filter *filter,
+		       struct summary *ret_summary)
 {
+	uint64_t window_ns = filter && filter->window_ns ? filter->window_ns : AGGREGATE_WINDOW_NS;
 	struct aggregate *a = aggregate;
 	const struct reading *reading = a->reading;
 	struct summary *s = ret_summary;

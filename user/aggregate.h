@@ -168,8 +168,16 @@ int aggregate_sample(struct aggregate *aggregate, const struct reading *reading)
 
 #define AGGREGATE_WINDOW_NS (300 * 1000000000ull) /* SPEC 4: the default */
 
-/* After the first sample. window_ns: of latency and queue wait, at most an hour. */
-void aggregate_summary(struct aggregate *aggregate, uint64_t window_ns,
+/* Which connections a summary is about: those that match all that is given. */
+struct filter {
+	const char *server;  /* as in by_server; NULL: not narrowed, as the next two */
+	const char *channel; /* as in by_channel */
+	const char *user;    /* the pseudonym, or the true value: an address */
+	uint64_t window_ns;  /* of latency and queue wait, at most an hour; 0: the default */
+};
+
+/* After the first sample. filter: NULL for everything. */
+void aggregate_summary(struct aggregate *aggregate, const struct filter *filter,
 		       struct summary *ret_summary);
 
 #endif

@@ -109,7 +109,7 @@ static int sample(struct snapshot *snapshot, unsigned parts)
 	if (!err)
 		err = aggregate_sample(snapshot->aggregate, snapshot->reading);
 	if (!err)
-		aggregate_summary(snapshot->aggregate, AGGREGATE_WINDOW_NS, snapshot->summary);
+		aggregate_summary(snapshot->aggregate, NULL, snapshot->summary);
 	return err;
 }
 
@@ -201,7 +201,7 @@ static int print_result(struct snapshot *snapshot)
 		err = print_json(snapshot->summary);
 		break;
 	case OUTPUT_PROMETHEUS:
-		prometheus_print(stdout, snapshot->summary);
+		prometheus_print(stdout, snapshot->summary, PROMETHEUS_TEXT);
 		break;
 	default:
 		table_print(stdout, snapshot->summary, &style);

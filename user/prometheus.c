@@ -1,57 +1,85 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause
 #include <inttypes.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "prometheus.h"
 
-static void family(FILE *out, const char *name, const char *type, const char *help)
+struct exposition {
+	FILE *out;
+	enum prometheus_format format;
+};
+
+static bool text_ends_with(const char *text, size_t len, const char *end)
 {
-	fprintf(out, "# HELP wsvitals_%s %s\n# TYPE wsvitals_%s %s\n", name, help, name, type);
+	size_t end_len = strlen(end);
+
+	return len > end_len && memcmp(text + len - end_len, end, end_len) == 0;
+}
+
+/*
+ * The lines above a family's samples. OpenMetrics 1.0.0: a counter's family is named without the
+ * _total of its samples, and a unit has a line of its own.
+ */
+static void family(const struct exposition *x, const char *name, const char *type, const char *help)
+{
+	static const char *const units[] = {"seconds", "bytes"};
+	int len = (int)strlen(name);
+
+	if (x->format == PROMETHEUS_OPENMETRICS && text_ends_with(name, strlen(name), "_total"))
+		len -= 6;
+	fprintf(x->out, "# HELP wsvitals_%.*s %s\n# TYPE wsvitals_%.*s %s\n", len, name, help, len,
+		name, type);
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+		if (x->format == PROMETHEUS_OPENMETRICS &&
+		    text_ends_with(name, (size_t)len, units[i]))
+			fprintf(x->out, "# UNIT wsvitals_%.*s %s\n", len, name, units[i]);
 }
 
 /* A label value between its quotes. Control characters are gone since label_clean. */
-static void label_value(FILE *out, const char *value)
+static void label_value(const struct exposition *x, const char *value)
 {
 	for (; *value; value++) {
 		if (*value == '\\' || *value == '"')
-			fputc('\\', out);
+			fputc('\\', x->out);
 		if (*value == '\n')
-			fputs("\\n", out);
+			fputs("\\n", x->out);
 		else
-			fputc(*value, out);
+			fputc(*value, x->out);
 	}
 }
 
 /* One sample of a family with up to two labels besides the server; NULL ends them. */
-static void sample(FILE *out, const char *name, const char *server, const char *label1,
-		   const char *value1, const char *label2, const char *value2, uint64_t count)
+static void sample(const struct exposition *x, const char *name, const char *server,
+		   const char *label1, const char *value1, const char *label2, const char *value2,
+		   uint64_t count)
 {
-	fprintf(out, "wsvitals_%s{server=\"", name);
-	label_value(out, server);
-	fputc('"', out);
+	fprintf(x->out, "wsvitals_%s{server=\"", name);
+	label_value(x, server);
+	fputc('"', x->out);
 	if (label1)
-		fprintf(out, ",%s=\"%s\"", label1, value1);
+		fprintf(x->out, ",%s=\"%s\"", label1, value1);
 	if (label2)
-		fprintf(out, ",%s=\"%s\"", label2, value2);
-	fprintf(out, "} %" PRIu64 "\n", count);
+		fprintf(x->out, ",%s=\"%s\"", label2, value2);
+	fprintf(x->out, "} %" PRIu64 "\n", count);
 }
 
 #define EACH_SERVER(s, server)                                                                     \
 	for (const struct server_summary *server = (s)->servers;                                   \
 	     server < (s)->servers + (s)->nr_servers; server++)
 
-static void print_connections(FILE *out, const struct summary *s)
+static void print_connections(const struct exposition *x, const struct summary *s)
 {
-	family(out, "connections", "gauge", "WebSocket connections open now.");
+	family(x, "connections", "gauge", "WebSocket connections open now.");
 	EACH_SERVER(s, server)
-	sample(out, "connections", server->name, NULL, NULL, NULL, NULL, server->active);
-	family(out, "connections_opened_total", "counter", "WebSocket connections opened.");
+	sample(x, "connections", server->name, NULL, NULL, NULL, NULL, server->active);
+	family(x, "connections_opened_total", "counter", "WebSocket connections opened.");
 	EACH_SERVER(s, server)
-	sample(out, "connections_opened_total", server->name, NULL, NULL, NULL, NULL,
+	sample(x, "connections_opened_total", server->name, NULL, NULL, NULL, NULL,
 	       server->n.opened);
-	family(out, "connections_closed_total", "counter", "WebSocket connections closed.");
+	family(x, "connections_closed_total", "counter", "WebSocket connections closed.");
 	EACH_SERVER(s, server)
-	sample(out, "connections_closed_total", server->name, NULL, NULL, NULL, NULL,
+	sample(x, "connections_closed_total", server->name, NULL, NULL, NULL, NULL,
 	       server->n.closed);
 }
 
@@ -64,19 +92,20 @@ struct directed {
 
 #define AT(field) offsetof(struct server_counters_fields, field)
 
-static void print_directed(FILE *out, const struct summary *s, const char *name, const char *help,
-			   const char *label, const struct directed *rows, size_t nr)
+static void print_directed(const struct exposition *x, const struct summary *s, const char *name,
+			   const char *help, const char *label, const struct directed *rows,
+			   size_t nr)
 {
-	family(out, name, "counter", help);
+	family(x, name, "counter", help);
 	EACH_SERVER(s, server)
 	for (size_t i = 0; i < nr; i++)
-		sample(out, name, server->name, rows[i].direction ? "direction" : label,
+		sample(x, name, server->name, rows[i].direction ? "direction" : label,
 		       rows[i].direction ? rows[i].direction : rows[i].value,
 		       rows[i].direction && rows[i].value ? label : NULL, rows[i].value,
 		       *(const __u64 *)((const char *)&server->n + rows[i].at));
 }
 
-static void print_messages(FILE *out, const struct summary *s)
+static void print_messages(const struct exposition *x, const struct summary *s)
 {
 	static const struct directed messages[] = {
 		{NULL, "received", AT(received)},
@@ -112,7 +141,7 @@ static void print_messages(FILE *out, const struct summary *s)
 		{"gap", "sent", AT(gap_sent)},
 	};
 #define PRINT(name, help, label, rows)                                                             \
-	print_directed(out, s, name, help, label, rows, sizeof(rows) / sizeof((rows)[0]))
+	print_directed(x, s, name, help, label, rows, sizeof(rows) / sizeof((rows)[0]))
 
 	PRINT("messages_total", "Data messages; received is client to server.", NULL, messages);
 	PRINT("message_bytes_total", "Payload bytes of data messages as they passed.", NULL, bytes);
@@ -125,42 +154,42 @@ static void print_messages(FILE *out, const struct summary *s)
 #undef PRINT
 }
 
-static void print_errors(FILE *out, const struct summary *s)
+static void print_errors(const struct exposition *x, const struct summary *s)
 {
 	static const char *const hundreds[] = {"none", "1xx", "2xx", "3xx", "4xx", "5xx"};
 	char class[8];
 
-	family(out, "errors_total", "counter", "Errors by type, at most one a connection.");
+	family(x, "errors_total", "counter", "Errors by type, at most one a connection.");
 	EACH_SERVER(s, server)
 	for (int i = ERROR_NONE + 1; i < NR_ERROR_TYPES; i++)
-		sample(out, "errors_total", server->name, "type", error_key(i), NULL, NULL,
+		sample(x, "errors_total", server->name, "type", error_key(i), NULL, NULL,
 		       server->by_type[i]);
-	family(out, "abnormal_closures_total", "counter",
+	family(x, "abnormal_closures_total", "counter",
 	       "Connections that ended without a close frame.");
 	EACH_SERVER(s, server)
 	for (int i = 0; i < NR_CAUSES; i++)
-		sample(out, "abnormal_closures_total", server->name, "cause", cause_key(i), NULL,
+		sample(x, "abnormal_closures_total", server->name, "cause", cause_key(i), NULL,
 		       NULL, server->causes[i]);
-	family(out, "violations_total", "counter", "Breaches of RFC 6455 that were seen.");
+	family(x, "violations_total", "counter", "Breaches of RFC 6455 that were seen.");
 	EACH_SERVER(s, server)
 	for (int i = VIOLATION_NONE + 1; i < NR_VIOLATIONS; i++)
-		sample(out, "violations_total", server->name, "violation", violation_key(i), NULL,
+		sample(x, "violations_total", server->name, "violation", violation_key(i), NULL,
 		       NULL, server->violations[i]);
-	family(out, "closes_total", "counter", "Connections that ended with a close frame.");
+	family(x, "closes_total", "counter", "Connections that ended with a close frame.");
 	EACH_SERVER(s, server)
 	for (size_t i = 0; i < CLOSE_CLASSES; i++) {
 		close_class_text(i, class);
-		sample(out, "closes_total", server->name, "code", class, "initiator", "client",
+		sample(x, "closes_total", server->name, "code", class, "initiator", "client",
 		       server->closes[i][BY_CLIENT]);
-		sample(out, "closes_total", server->name, "code", class, "initiator", "server",
+		sample(x, "closes_total", server->name, "code", class, "initiator", "server",
 		       server->closes[i][BY_SERVER]);
 	}
-	family(out, "upgrades_refused_total", "counter",
+	family(x, "upgrades_refused_total", "counter",
 	       "Upgrade requests that were refused, by status; 1xx: wrong Sec-WebSocket-Accept.");
 	EACH_SERVER(s, server)
 	for (size_t i = 0; i < sizeof(hundreds) / sizeof(hundreds[0]); i++)
-		sample(out, "upgrades_refused_total", server->name, "status", hundreds[i], NULL,
-		       NULL, server->refused[i]);
+		sample(x, "upgrades_refused_total", server->name, "status", hundreds[i], NULL, NULL,
+		       server->refused[i]);
 }
 
 /* Bounds of a classic histogram: powers of two, and what lies in the middle of two, of its unit. */
@@ -170,117 +199,133 @@ struct bounds {
 	double unit_s;        /* seconds in one unit of the histogram */
 };
 
-static void print_bucket(FILE *out, const char *name, const char *server, const struct hist *hist,
-			 uint64_t bound, double unit_s)
+static void print_bucket(const struct exposition *x, const char *name, const char *server,
+			 const struct hist *hist, uint64_t bound, double unit_s)
 {
-	fprintf(out, "wsvitals_%s_bucket{server=\"", name);
-	label_value(out, server);
+	fprintf(x->out, "wsvitals_%s_bucket{server=\"", name);
+	label_value(x, server);
 	/* Whole units: a value that equals the bound counts above it, by one unit. */
-	fprintf(out, "\",le=\"%.9g\"} %" PRIu64 "\n", (double)bound * unit_s,
+	fprintf(x->out, "\",le=\"%.9g\"} %" PRIu64 "\n", (double)bound * unit_s,
 		hist_below(hist, bound));
 }
 
-static void print_hist(FILE *out, const char *name, const char *server, const struct hist *hist,
-		       const struct bounds *bounds)
+static void print_hist(const struct exposition *x, const char *name, const char *server,
+		       const struct hist *hist, const struct bounds *bounds)
 {
 	uint64_t count = hist_count(hist);
 
 	for (unsigned e = bounds->first; e <= bounds->last; e++) {
-		print_bucket(out, name, server, hist, 1ull << e, bounds->unit_s);
+		print_bucket(x, name, server, hist, 1ull << e, bounds->unit_s);
 		if (bounds->halves && e < bounds->last)
-			print_bucket(out, name, server, hist, 3ull << (e - 1), bounds->unit_s);
+			print_bucket(x, name, server, hist, 3ull << (e - 1), bounds->unit_s);
 	}
-	fprintf(out, "wsvitals_%s_bucket{server=\"", name);
-	label_value(out, server);
-	fprintf(out, "\",le=\"+Inf\"} %" PRIu64 "\nwsvitals_%s_sum{server=\"", count, name);
-	label_value(out, server);
-	fprintf(out, "\"} %.9f\nwsvitals_%s_count{server=\"", (double)hist->sum * bounds->unit_s,
+	fprintf(x->out, "wsvitals_%s_bucket{server=\"", name);
+	label_value(x, server);
+	fprintf(x->out, "\",le=\"+Inf\"} %" PRIu64 "\nwsvitals_%s_sum{server=\"", count, name);
+	label_value(x, server);
+	fprintf(x->out, "\"} %.9f\nwsvitals_%s_count{server=\"", (double)hist->sum * bounds->unit_s,
 		name);
-	label_value(out, server);
-	fprintf(out, "\"} %" PRIu64 "\n", count);
+	label_value(x, server);
+	fprintf(x->out, "\"} %" PRIu64 "\n", count);
 }
 
-static void print_hists(FILE *out, const struct summary *s)
+static void print_hists(const struct exposition *x, const struct summary *s)
 {
 	static const struct bounds latency = {16, 37, 1, 1e-9}; /* 65 µs to 137 s */
 	static const struct bounds duration = {6, 31, 0, 1e-3}; /* 64 ms to 25 days */
 
-	family(out, "latency_seconds", "histogram",
+	family(x, "latency_seconds", "histogram",
 	       "From the read of a message to the write of its answer.");
 	EACH_SERVER(s, server)
 	if (server->hists)
-		print_hist(out, "latency_seconds", server->name, &server->hists->latency, &latency);
+		print_hist(x, "latency_seconds", server->name, &server->hists->latency, &latency);
 	if (s->queue_wait.available) {
-		family(out, "queue_wait_seconds", "histogram",
+		family(x, "queue_wait_seconds", "histogram",
 		       "From bytes arriving at an empty receive queue to the read of them.");
 		EACH_SERVER(s, server)
 		if (server->hists)
-			print_hist(out, "queue_wait_seconds", server->name,
+			print_hist(x, "queue_wait_seconds", server->name,
 				   &server->hists->queue_wait, &latency);
 	}
-	family(out, "handshake_seconds", "histogram", "From the upgrade request to its answer.");
+	family(x, "handshake_seconds", "histogram", "From the upgrade request to its answer.");
 	EACH_SERVER(s, server)
 	if (server->rare)
-		print_hist(out, "handshake_seconds", server->name, &server->rare->handshake,
+		print_hist(x, "handshake_seconds", server->name, &server->rare->handshake,
 			   &latency);
-	family(out, "ping_rtt_seconds", "histogram", "From a server's ping to its pong.");
+	family(x, "ping_rtt_seconds", "histogram", "From a server's ping to its pong.");
 	EACH_SERVER(s, server)
 	if (server->rare)
-		print_hist(out, "ping_rtt_seconds", server->name, &server->rare->ping_rtt,
-			   &latency);
-	family(out, "connection_duration_seconds", "histogram",
+		print_hist(x, "ping_rtt_seconds", server->name, &server->rare->ping_rtt, &latency);
+	family(x, "connection_duration_seconds", "histogram",
 	       "How long closed connections were open.");
 	EACH_SERVER(s, server)
 	if (server->rare)
-		print_hist(out, "connection_duration_seconds", server->name,
+		print_hist(x, "connection_duration_seconds", server->name,
 			   &server->rare->duration_ms, &duration);
 }
 
-static void print_capture(FILE *out, const struct summary *s)
+static void print_capture(const struct exposition *x, const struct summary *s)
 {
-	family(out, "upstream_connections", "gauge",
+	family(x, "upstream_connections", "gauge",
 	       "WebSocket connections that processes of this host have opened.");
-	fprintf(out, "wsvitals_upstream_connections %" PRIu64 "\n", s->upstream_active);
-	family(out, "upstream_messages_total", "counter", "Data messages on these.");
-	fprintf(out, "wsvitals_upstream_messages_total %" PRIu64 "\n",
+	fprintf(x->out, "wsvitals_upstream_connections %" PRIu64 "\n", s->upstream_active);
+	family(x, "upstream_messages_total", "counter", "Data messages on these.");
+	fprintf(x->out, "wsvitals_upstream_messages_total %" PRIu64 "\n",
 		(uint64_t)(s->upstream.received + s->upstream.sent));
 
-	family(out, "capture_balanced", "gauge", "1 when all books balance.");
-	fprintf(out, "wsvitals_capture_balanced %d\n", summary_is_balanced(s));
-	family(out, "capture_events_total", "counter", "Records from the kernel half.");
-	fprintf(out,
+	family(x, "capture_balanced", "gauge", "1 when all books balance.");
+	fprintf(x->out, "wsvitals_capture_balanced %d\n", summary_is_balanced(s));
+	family(x, "capture_events_total", "counter", "Records from the kernel half.");
+	fprintf(x->out,
 		"wsvitals_capture_events_total{result=\"received\"} %" PRIu64
 		"\nwsvitals_capture_events_total{result=\"undecodable\"} %" PRIu64 "\n",
 		s->events_received, s->events_undecodable);
-	family(out, "capture_losses_total", "counter", "What could not be followed, by reason.");
+	family(x, "capture_losses_total", "counter", "What could not be followed, by reason.");
 #define X(name, text)                                                                              \
 	if (strcmp(#name, "events_submitted") != 0)                                                \
-		fprintf(out, "wsvitals_capture_losses_total{reason=\"" #name "\"} %" PRIu64 "\n",  \
+		fprintf(x->out,                                                                    \
+			"wsvitals_capture_losses_total{reason=\"" #name "\"} %" PRIu64 "\n",       \
 			(uint64_t)s->books.name);
 	BOOKS(X)
 #undef X
-	fprintf(out, "wsvitals_capture_losses_total{reason=\"missed_runs\"} %" PRIu64 "\n",
+	fprintf(x->out, "wsvitals_capture_losses_total{reason=\"missed_runs\"} %" PRIu64 "\n",
 		s->missed_runs);
-	fprintf(out, "wsvitals_capture_losses_total{reason=\"labels_full\"} %" PRIu64 "\n",
+	fprintf(x->out, "wsvitals_capture_losses_total{reason=\"labels_full\"} %" PRIu64 "\n",
 		s->labels_full);
-	family(out, "hook_attached", "gauge", "1 when the kernel's hook is in use.");
+	family(x, "hook_attached", "gauge", "1 when the kernel's hook is in use.");
 	for (size_t i = 0; i < s->nr_hooks; i++) {
-		fputs("wsvitals_hook_attached{hook=\"", out);
-		label_value(out, s->hooks[i].name);
+		fputs("wsvitals_hook_attached{hook=\"", x->out);
+		label_value(x, s->hooks[i].name);
 		/* Two programs may share a hook. */
-		fputs("\",purpose=\"", out);
-		label_value(out, s->hooks[i].purpose);
-		fprintf(out, "\"} %d\n", s->hooks[i].attached);
+		fputs("\",purpose=\"", x->out);
+		label_value(x, s->hooks[i].purpose);
+		fprintf(x->out, "\"} %d\n", s->hooks[i].attached);
 	}
-	family(out, "counting_since_timestamp_seconds", "gauge", "When the counters were 0.");
-	fprintf(out, "wsvitals_counting_since_timestamp_seconds %.3f\n", (double)s->since_ns / 1e9);
+	family(x, "counting_since_timestamp_seconds", "gauge", "When the counters were 0.");
+	fprintf(x->out, "wsvitals_counting_since_timestamp_seconds %.3f\n",
+		(double)s->since_ns / 1e9);
 }
 
-void prometheus_print(FILE *out, const struct summary *summary)
+/* The version as a label, as is the custom; in OpenMetrics a type of its own. */
+static void print_build(const struct exposition *x)
 {
-	print_connections(out, summary);
-	print_messages(out, summary);
-	print_errors(out, summary);
-	print_hists(out, summary);
-	print_capture(out, summary);
+	if (x->format == PROMETHEUS_OPENMETRICS)
+		family(x, "build", "info", "The program that counts.");
+	else
+		family(x, "build_info", "gauge", "The program that counts.");
+	fprintf(x->out, "wsvitals_build_info{version=\"" WSVITALS_VERSION "\"} 1\n");
+}
+
+void prometheus_print(FILE *out, const struct summary *summary, enum prometheus_format format)
+{
+	const struct exposition x = {out, format};
+
+	print_build(&x);
+	print_connections(&x, summary);
+	print_messages(&x, summary);
+	print_errors(&x, summary);
+	print_hists(&x, summary);
+	print_capture(&x, summary);
+	if (format == PROMETHEUS_OPENMETRICS)
+		fputs("# EOF\n", out);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause */
 /*
- * A summary for Prometheus: text exposition format 0.0.4. In: a summary. Out: text. Base units
- * (seconds, bytes), counters since the start, the same histogram bounds on every host. One set of
+ * A summary for Prometheus. In: a summary of everything (no filter). Out: text exposition format
+ * 0.0.4 or OpenMetrics 1.0.0. Base units (seconds, bytes), counters since counting began, the same histogram bounds on every host. One set of
  * series per server (at most MAX_SERVERS), none per user, channel or close code of strangers.
  */
 #ifndef WSVITALS_PROMETHEUS_H
@@ -11,6 +11,11 @@
 
 #include "aggregate.h"
 
-void prometheus_print(FILE *out, const struct summary *summary);
+enum prometheus_format {
+	PROMETHEUS_TEXT,        /* text/plain; version=0.0.4 */
+	PROMETHEUS_OPENMETRICS, /* application/openmetrics-text; version=1.0.0 */
+};
+
+void prometheus_print(FILE *out, const struct summary *summary, enum prometheus_format format);
 
 #endif

@@ -101,7 +101,7 @@ static inline const struct summary *world_sample_parts(struct world *w, uint64_t
 	w->reading->parts = parts;
 	if (aggregate_sample(w->aggregate, w->reading))
 		abort();
-	aggregate_summary(w->aggregate, AGGREGATE_WINDOW_NS, w->summary);
+	aggregate_summary(w->aggregate, NULL, w->summary);
 	return w->summary;
 }
 

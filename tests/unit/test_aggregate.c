@@ -686,7 +686,7 @@ static void traffic_during_the_walk_is_allowed_for_and_no_more(void **state)
 		w->reading->wall_ns = START_WALL + met * SECOND;
 		w->reading->parts = READING_ALL;
 		assert_int_equal(aggregate_sample(a, w->reading), 0);
-		aggregate_summary(a, AGGREGATE_WINDOW_NS, w->summary);
+		aggregate_summary(a, NULL, w->summary);
 		assert_int_equal(summary_is_balanced(w->summary), possible);
 		assert_int_equal(w->summary->settled, met == 11);
 	}

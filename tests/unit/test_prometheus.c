@@ -10,15 +10,20 @@
 #include "random.h"
 #include "synthetic.h"
 
-static char *text_of(const struct summary *summary)
+static char *text_in(const struct summary *summary, enum prometheus_format format)
 {
 	char *text = NULL;
 	size_t len;
 	FILE *out = open_memstream(&text, &len);
 
-	prometheus_print(out, summary);
+	prometheus_print(out, summary, format);
 	fclose(out);
 	return text;
+}
+
+static char *text_of(const struct summary *summary)
+{
+	return text_in(summary, PROMETHEUS_TEXT);
 }
 
 /* The whole line is there. */

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause
+/*
+ * The last errors. In: records of refused upgrades, close frames' payloads and ends. Out: rows with
+ * the labels of their connection. Which errors there were is counted elsewhere, by the kernel.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "state.h"
+
+/* Room for one more recent error; the oldest goes. */
+static struct recent *recent_new(struct aggregate *a, const struct record *record, uint16_t server,
+				 enum error_type type)
+{
+	struct recent *recent = &a->recent[a->nr_recent++ % RECENT_MAX];
+
+	memset(recent, 0, sizeof(*recent));
+	recent->row.type = type;
+	recent->server = server;
+	recent->now_ns = record->event.now_ns;
+	return recent;
+}
+
+void recent_refused(struct aggregate *a, const struct record *record)
+{
+	const struct event_open *open = &record->open;
+	enum error_type type = error_of_status(open->status);
+	struct handshake handshake;
+	struct error_row *row;
+
+	if (open->upstream)
+		return;
+	handshake_parse(record->request, record->response, &handshake);
+	row = &recent_new(a, record, open->server, type)->row;
+	label_user_text(label_user(a->config.key, open->peer.addr, handshake.forwarded_for),
+			row->user);
+	/* A refused path gets no slot: scanners would use them up. */
+	label_clean(handshake.path, row->channel, sizeof(row->channel));
+	row->has_status = true;
+	row->status = open->status;
+	row->has_initiator = open->status != 0;
+	row->initiator = BY_SERVER;
+	if (open->accept_wrong)
+		snprintf(row->message, sizeof(row->message), "wrong Sec-WebSocket-Accept");
+	else if (!open->status)
+		snprintf(row->message, sizeof(row->message), "no answer before the socket closed");
+	else
+		label_clean(handshake.status_line, row->message, sizeof(row->message));
+}
+
+static struct reason *reason_find(struct aggregate *a, uint64_t id)
+{
+	for (size_t i = 0; i < REASONS_MAX && i < a->nr_reasons; i++)
+		if (a->reasons[i].id == id)
+			return &a->reasons[i];
+	return NULL;
+}
+
+void recent_reason(struct aggregate *a, const struct record *record)
+{
+	const struct event_reason *piece = &record->reason;
+	struct reason *reason;
+
+	if (piece->offset == 0) {
+		/* Most connections end well, and nobody reads the reason of that. */
+		if (piece->text_len >= 2 &&
+		    error_of_close((uint16_t)(piece->text[0] << 8 | piece->text[1])) == ERROR_NONE)
+			return;
+		reason = &a->reasons[a->nr_reasons++ % REASONS_MAX];
+		*reason = (struct reason){.id = piece->event.id, .by = piece->by};
+	} else {
+		reason = reason_find(a, piece->event.id);
+	}
+	/* A piece was lost, or it is the other side's: what was read so far is the reason. */
+	if (!reason || reason->by != piece->by || reason->len != piece->offset)
+		return;
+	memcpy(reason->text + reason->len, piece->text, piece->text_len);
+	reason->len = (uint8_t)(reason->len + piece->text_len);
+}
+
+static enum error_type error_of_record(const struct event_close *close)
+{
+	if (close->violation != VIOLATION_NONE)
+		return ERROR_PROTOCOL;
+	return close->has_close ? error_of_close(close->close_code) : ERROR_ABNORMAL;
+}
+
+static void close_describe(struct aggregate *a, const struct event_close *close,
+			   struct error_row *row)
+{
+	struct reason *reason = reason_find(a, close->event.id);
+
+	row->has_code = close->has_close;
+	row->code = close->close_code;
+	if (close->violation != VIOLATION_NONE) {
+		snprintf(row->message, sizeof(row->message), "%s", violation_key(close->violation));
+		row->has_initiator = true;
+		row->initiator = close->violated_by;
+	} else if (close->has_close) {
+		if (reason && reason->len > 2)
+			label_clean((struct text){reason->text + 2, reason->len - 2u}, row->message,
+				    sizeof(row->message));
+		row->has_initiator = true;
+		row->initiator = close->closed_by;
+	} else {
+		snprintf(row->message, sizeof(row->message), "%s", cause_key(close->cause));
+		row->has_cause = true;
+		row->cause = close->cause;
+		row->has_initiator = close->cause == CAUSE_SERVER_EXIT ||
+				     close->cause == CAUSE_RESET_BY_SERVER ||
+				     close->cause == CAUSE_RESET_BY_PEER;
+		row->initiator = close->cause == CAUSE_RESET_BY_PEER ? BY_CLIENT : BY_SERVER;
+	}
+	if (reason)
+		reason->id = 0;
+}
+
+void recent_closed(struct aggregate *a, const struct record *record,
+		   const struct connection *connection)
+{
+	const struct event_close *close = &record->close;
+	enum error_type type = error_of_record(close);
+	uint16_t channel = connection ? connection->channel : close->channel;
+	struct error_row *row;
+
+	if (type == ERROR_NONE)
+		return;
+	row = &recent_new(a, record, close->server, type)->row;
+	if (channel != CHANNEL_NONE)
+		snprintf(row->channel, sizeof(row->channel), "%s",
+			 channels_name(a->channels, channel));
+	if (connection)
+		label_user_text(connection->user, row->user);
+	close_describe(a, close, row);
+}

@@ -33,15 +33,18 @@ BPF_CFLAGS := -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) -Wall -Wextra 
 SOURCES := $(wildcard user/*.c)
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
 ASAN_OBJECTS := $(SOURCES:%.c=$(BUILD)/asan/%.o)
+TRIAL_OBJECTS := $(SOURCES:%.c=$(BUILD)/trial/%.o)
 SKELETON := $(BUILD)/bpf/socket.skel.h
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all asan clean install uninstall format lint help
+.PHONY: all asan trial clean install uninstall format lint help
 
 all: $(BUILD)/wsvitals
 
 asan: $(BUILD)/asan/wsvitals ## the program with AddressSanitizer and UBSan
+
+trial: $(BUILD)/trial/wsvitals ## the program with what tests of its confinement need
 
 $(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c
 	$(call say,BPF,$@)
@@ -63,7 +66,12 @@ $(BUILD)/asan/user/%.o: user/%.c | $(SKELETON)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) $(CPPFLAGS) $(SANITIZE) -c $< -o $@
 
-$(BUILD)/user/loader.o $(BUILD)/asan/user/loader.o: $(SKELETON)
+$(BUILD)/trial/user/%.o: user/%.c | $(SKELETON)
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(CPPFLAGS) -DWSVITALS_TRIAL -c $< -o $@
+
+$(BUILD)/user/loader.o $(BUILD)/asan/user/loader.o $(BUILD)/trial/user/loader.o: $(SKELETON)
 
 $(BUILD)/wsvitals: $(OBJECTS)
 	$(call say,LD,$@)
@@ -73,15 +81,32 @@ $(BUILD)/asan/wsvitals: $(ASAN_OBJECTS)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) $(SANITIZE) $^ $(LDLIBS) -o $@
 
+$(BUILD)/trial/wsvitals: $(TRIAL_OBJECTS)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
+
 -include tests/tests.mk
 -include tests/bench/bench.mk
 
-install: all ## into $(DESTDIR)$(PREFIX)
+install: all ## into $(DESTDIR)$(PREFIX), with unit, configuration and (without DESTDIR) the user
 	install -D -m 0755 $(BUILD)/wsvitals $(DESTDIR)$(PREFIX)/sbin/wsvitals
 	install -D -m 0644 README.md $(DESTDIR)$(PREFIX)/share/doc/wsvitals/README.md
+	install -D -m 0644 docs/troubleshooting.md \
+		$(DESTDIR)$(PREFIX)/share/doc/wsvitals/troubleshooting.md
+	install -d $(DESTDIR)/usr/lib/systemd/system $(DESTDIR)/etc/wsvitals/wsvitals.conf.d
+	sed 's|/usr/local|$(PREFIX)|' etc/wsvitals.service \
+		>$(DESTDIR)/usr/lib/systemd/system/wsvitals.service
+	chmod 0644 $(DESTDIR)/usr/lib/systemd/system/wsvitals.service
+	install -D -m 0644 etc/wsvitals.sysusers $(DESTDIR)/usr/lib/sysusers.d/wsvitals.conf
+	[ -e $(DESTDIR)/etc/wsvitals/wsvitals.conf ] || \
+		install -m 0644 etc/wsvitals.conf $(DESTDIR)/etc/wsvitals/wsvitals.conf
+	[ -n "$(DESTDIR)" ] || getent passwd wsvitals >/dev/null || \
+		useradd --system --user-group --home-dir /nonexistent --no-create-home \
+			--shell /usr/sbin/nologin wsvitals
 
-uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/sbin/wsvitals
+uninstall: ## all but configuration, store and user
+	rm -f $(DESTDIR)$(PREFIX)/sbin/wsvitals $(DESTDIR)/usr/lib/systemd/system/wsvitals.service \
+		$(DESTDIR)/usr/lib/sysusers.d/wsvitals.conf
 	rm -rf $(DESTDIR)$(PREFIX)/share/doc/wsvitals
 
 FORMATTED = $(shell git ls-files '*.c' '*.h')
@@ -102,4 +127,4 @@ clean:
 help:
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
--include $(OBJECTS:.o=.d) $(ASAN_OBJECTS:.o=.d) $(wildcard $(BUILD)/bpf/*.d)
+-include $(OBJECTS:.o=.d) $(ASAN_OBJECTS:.o=.d) $(TRIAL_OBJECTS:.o=.d) $(wildcard $(BUILD)/bpf/*.d)

@@ -3,7 +3,12 @@
 #ifndef WSVITALS_CLI_H
 #define WSVITALS_CLI_H
 
+int cli_run(int argc, char **argv);
 int cli_snapshot(int argc, char **argv);
+int cli_token(int argc, char **argv);
+int cli_config(int argc, char **argv);
+int cli_reload(int argc, char **argv);
+int cli_reset(int argc, char **argv);
 int cli_doctor(int argc, char **argv);
 int cli_version(int argc, char **argv);
 

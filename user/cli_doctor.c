@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause
 /*
- * wsvitals doctor: what this host can and cannot observe, and why. Looks, loads nothing. Exit status
- * 0 when everything that counting needs is there.
+ * wsvitals doctor: what this host can and cannot observe, and why, and how the running agent is. Looks,
+ * loads nothing. Exit status 0 when everything that counting needs is there and the agent, if there is
+ * one, is well.
  */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -11,6 +13,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "client.h"
 #include "loader.h"
 #include "log.h"
 #include "options.h"
@@ -59,21 +62,47 @@ static void examine_option_memory(void)
 		fclose(file);
 }
 
+/* What the running agent says of itself; without one, how to start it. */
+static void examine_agent(const struct settings *settings, struct examination *exam)
+{
+	struct client_answer answer;
+	char error[512];
+	int err = client_ask(settings_text(settings, SETTING_RUN_DIR), false, "/local/doctor",
+			     &answer, error, sizeof(error));
+
+	if (err) {
+		printf("Agent\n");
+		finding(err == -ENOENT, "running", error);
+		exam->sound &= err == -ENOENT;
+		return;
+	}
+	fputs(answer.body, stdout);
+	exam->sound &= answer.status == 200;
+	free(answer.body);
+}
+
 int cli_doctor(int argc, char **argv)
 {
 	struct examination exam = {.sound = true};
 	struct options options;
+	struct settings settings;
 	struct utsname host = {0};
-	char error[256];
+	char error[512];
 	bool btf, root, cgroup2;
 
-	if (options_parse(argc, argv, 0, &options, error, sizeof(error))) {
+	if (options_parse(argc, argv, OPTIONS_PLACES, &options, error, sizeof(error))) {
 		log_error("%s", error);
 		return EXIT_USAGE;
 	}
 	if (options.help) {
-		printf("wsvitals doctor: what this host can and cannot observe, and why\n");
+		printf("wsvitals doctor: what this host can and cannot observe, and why\n\n"
+		       "Options:\n");
+		options_describe(OPTIONS_PLACES);
 		return EXIT_OK;
+	}
+	if (options_settings(&options, &settings, error, sizeof(error))) {
+		log_error("%s", error);
+		return EXIT_FAILED;
 	}
 	uname(&host);
 	btf = !access("/sys/kernel/btf/vmlinux", R_OK);
@@ -96,12 +125,14 @@ int cli_doctor(int argc, char **argv)
 
 	printf("\nHooks\n");
 	loader_probe(examine_hook, &exam);
+	putchar('\n');
+	examine_agent(&settings, &exam);
 
 	printf("\nNot covered by this version\n"
 	       "  TLS inside the server, Unix sockets, io_uring, HTTP/2 and HTTP/3 WebSockets, "
 	       "32-bit\n"
 	       "  processes, MPTCP peers, connections that were open before counting "
 	       "began.\n\n%s\n",
-	       exam.sound ? "This host can be observed." : "This host cannot be observed.");
+	       exam.sound ? "All is well." : "Something is wrong: see NO above.");
 	return exam.sound ? EXIT_OK : EXIT_FAILED;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause
 /*
- * wsvitals snapshot --for SECONDS: counts stand-alone and prints once; on a terminal the table is
- * refreshed each second meanwhile. Wires the stages: loader -> decode -> aggregate -> output.
+ * wsvitals snapshot: prints what the running agent has counted. With --for SECONDS it counts
+ * stand-alone and prints once; on a terminal the table is refreshed each second meanwhile. Wires the stages: loader -> decode -> aggregate -> output.
  * Nothing is pinned, so whatever ends this process, the kernel is left as it was.
  */
 #define _GNU_SOURCE
@@ -17,6 +17,7 @@
 
 #include "aggregate.h"
 #include "cli.h"
+#include "client.h"
 #include "decode.h"
 #include "json.h"
 #include "loader.h"
@@ -26,6 +27,7 @@
 #include "reading.h"
 #include "table.h"
 
+#define GROUPS (OPTIONS_SCOPE | OPTIONS_FOR | OPTIONS_OUTPUT | OPTIONS_PLACES)
 #define SECOND_NS 1000000000ull
 #define RECEIVE_MS 100    /* a signal that comes just before a wait is seen after so long */
 #define SETTLE_TRIES 20   /* last readings, until one falls into a moment without traffic */
@@ -312,24 +314,71 @@ static int run(struct snapshot *snapshot)
 
 static void help(void)
 {
-	printf("wsvitals snapshot: counts the WebSockets of this host and prints the numbers\n\n"
+	printf("wsvitals snapshot: the numbers, once: from the running agent, or with --for "
+	       "counted "
+	       "stand-alone\n\n"
 	       "Examples:\n"
+	       "  sudo wsvitals snapshot --json                       what the agent has counted\n"
 	       "  sudo wsvitals snapshot --for 10                     every server of this host\n"
 	       "  sudo wsvitals snapshot --for 60 --port 8000,8001    two of them, live\n"
 	       "  sudo wsvitals snapshot --for 10 --port 8000 --json  for programs\n\n"
 	       "Options:\n");
-	options_describe(OPTIONS_SCOPE | OPTIONS_FOR | OPTIONS_OUTPUT);
+	options_describe(GROUPS);
+}
+
+/* The three forms, as the running agent writes them. */
+static int ask_agent(const struct options *options)
+{
+	struct client_answer answer;
+	struct settings settings;
+	char error[512], path[64];
+	int status = EXIT_FAILED, err;
+
+	if (options->has_scope) {
+		log_error("the scope of the running agent is its own: give --for SECONDS to count "
+			  "stand-alone");
+		return EXIT_USAGE;
+	}
+	if (options_settings(options, &settings, error, sizeof(error))) {
+		log_error("%s", error);
+		return EXIT_FAILED;
+	}
+	if (options->output == OUTPUT_JSON)
+		snprintf(path, sizeof(path), "/api/websocket/metrics/");
+	else if (options->output == OUTPUT_PROMETHEUS)
+		snprintf(path, sizeof(path), "/metrics");
+	else
+		snprintf(path, sizeof(path), "/local/table?width=%u%s",
+			 isatty(STDOUT_FILENO) ? screen_size().ws_col : PLAIN_WIDTH,
+			 isatty(STDOUT_FILENO) ? "&bold=1" : "");
+	err = client_ask(settings_text(&settings, SETTING_RUN_DIR), false, path, &answer, error,
+			 sizeof(error));
+	if (err) {
+		log_error("%s%s", error,
+			  err == -ENOENT ? "; `wsvitals snapshot --for SECONDS' counts without one"
+					 : "");
+		return EXIT_FAILED;
+	}
+	if (answer.status == 200) {
+		fputs(answer.body, stdout);
+		if (options->output == OUTPUT_JSON)
+			putchar('\n');
+		status = fflush(stdout) || ferror(stdout) ? EXIT_FAILED : EXIT_OK;
+	} else {
+		log_error("the agent answers %ld: %s", answer.status, answer.body);
+	}
+	free(answer.body);
+	return status;
 }
 
 int cli_snapshot(int argc, char **argv)
 {
 	struct options options;
 	struct snapshot snapshot = {.options = &options};
-	char error[256];
+	char error[512];
 	int err;
 
-	if (options_parse(argc, argv, OPTIONS_SCOPE | OPTIONS_FOR | OPTIONS_OUTPUT, &options, error,
-			  sizeof(error))) {
+	if (options_parse(argc, argv, GROUPS, &options, error, sizeof(error))) {
 		log_error("%s", error);
 		return EXIT_USAGE;
 	}
@@ -337,11 +386,8 @@ int cli_snapshot(int argc, char **argv)
 		help();
 		return EXIT_OK;
 	}
-	if (!options.seconds) {
-		log_error("no agent runs that could be asked; "
-			  "`wsvitals snapshot --for SECONDS' counts stand-alone");
-		return EXIT_FAILED;
-	}
+	if (!options.seconds)
+		return ask_agent(&options);
 	if (sodium_init() < 0) {
 		log_error("cannot get random numbers for pseudonyms");
 		return EXIT_FAILED;

@@ -1,20 +1,38 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause
-/* wsvitals version */
+/* wsvitals version: of both sides */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "cli.h"
+#include "client.h"
 #include "log.h"
 #include "options.h"
 
 int cli_version(int argc, char **argv)
 {
+	struct client_answer answer;
+	struct settings settings;
 	struct options options;
-	char error[256];
+	char error[512];
 
-	if (options_parse(argc, argv, 0, &options, error, sizeof(error))) {
+	if (options_parse(argc, argv, OPTIONS_PLACES, &options, error, sizeof(error))) {
 		log_error("%s", error);
 		return EXIT_USAGE;
 	}
+	if (options.help) {
+		printf("wsvitals version: of this program, and of the running agent\n\nOptions:\n");
+		options_describe(OPTIONS_PLACES);
+		return EXIT_OK;
+	}
 	printf("wsvitals %s\n", WSVITALS_VERSION);
+	/* What this program is does not depend on whether an agent can be asked. */
+	if (options_settings(&options, &settings, error, sizeof(error)) ||
+	    client_ask(settings_text(&settings, SETTING_RUN_DIR), false, "/local/version", &answer,
+		       error, sizeof(error))) {
+		log_info("%s", error);
+		return EXIT_OK;
+	}
+	printf("agent    %s", answer.body);
+	free(answer.body);
 	return EXIT_OK;
 }

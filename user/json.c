@@ -387,3 +387,31 @@ char *json_of_summary(const struct summary *summary)
 	json_decref(root);
 	return text;
 }
+
+/* Consumes the object. */
+static char *text_of(struct maker *m, json_t *root)
+{
+	char *text = m->failed ? NULL : json_dumps(root, JSON_COMPACT);
+
+	json_decref(root);
+	return text;
+}
+
+char *json_of_error(const char *error)
+{
+	struct maker m = {0};
+	json_t *root = json_object();
+
+	put(&m, root, "error", json_string(error));
+	return text_of(&m, root);
+}
+
+char *json_of_health(const char *problem)
+{
+	struct maker m = {0};
+	json_t *root = json_object();
+
+	put(&m, root, "status", json_string(problem ? "failed" : "ok"));
+	put(&m, root, "engine", json_string(problem ? problem : "counting"));
+	return text_of(&m, root);
+}

@@ -10,5 +10,9 @@
 
 /* For free(). NULL: out of memory. */
 char *json_of_summary(const struct summary *summary);
+/* {"error": …} */
+char *json_of_error(const char *error);
+/* What /healthz says; problem: NULL when all is well. */
+char *json_of_health(const char *problem);
 
 #endif

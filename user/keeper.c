@@ -163,11 +163,13 @@ static void look_for_agent(struct state *state)
 
 static void ask_agent_to_end(struct state *state)
 {
+	const struct message message = {.type = MESSAGE_END};
+
 	if (state->asked_ns)
 		return;
 	state->asked_ns = now_ns();
 	notify_send("STOPPING=1");
-	/* it sees the end of the stream; it is of our user, but Landlock does not hold us */
+	tell(state, &message);
 	shutdown(state->keeper->fd, SHUT_WR);
 }
 

@@ -12,7 +12,12 @@ static const struct command {
 	int (*run)(int argc, char **argv);
 	const char *text;
 } commands[] = {
-	{"snapshot", cli_snapshot, "count WebSocket traffic and print the numbers"},
+	{"run", cli_run, "the agent: counts always, serves dashboard, API and metrics"},
+	{"snapshot", cli_snapshot, "print the numbers: the agent's, or counted stand-alone"},
+	{"token", cli_token, "access tokens: add, list, revoke"},
+	{"config", cli_config, "the configuration in force, and where each value came from"},
+	{"reload", cli_reload, "the agent reads its configuration again"},
+	{"reset", cli_reset, "the agent's counters become 0"},
 	{"doctor", cli_doctor, "what this host can and cannot observe, and why"},
 	{"version", cli_version, "the version of this program"},
 };
@@ -22,6 +27,7 @@ static void help(void)
 {
 	printf("wsvitals: the vital signs of WebSocket servers, seen from the kernel\n\n"
 	       "Examples:\n"
+	       "  sudo wsvitals run                            the agent, for all servers\n"
 	       "  sudo wsvitals snapshot --for 10              all servers of this host\n"
 	       "  sudo wsvitals snapshot --for 60 --port 8000  one server, live\n"
 	       "  sudo wsvitals doctor                         can it work here?\n\n"
@@ -35,7 +41,7 @@ int main(int argc, char **argv)
 	const char *name = argc > 1 ? argv[1] : NULL;
 
 	if (!name) {
-		log_error("give a command: snapshot, doctor or version; see `wsvitals --help'");
+		log_error("give a command, such as run, snapshot or doctor; see `wsvitals --help'");
 		return EXIT_USAGE;
 	}
 	if (!strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help")) {
@@ -47,7 +53,6 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < NR_COMMANDS; i++)
 		if (!strcmp(name, commands[i].name))
 			return commands[i].run(argc - 1, argv + 1);
-	log_error("there is no command `%s': snapshot, doctor or version; see `wsvitals --help'",
-		  name);
+	log_error("there is no command `%s'; see `wsvitals --help'", name);
 	return EXIT_USAGE;
 }

@@ -26,6 +26,7 @@ enum message_type {
 	MESSAGE_SETTINGS, /* settings in force from now on; text: what needs a restart, or "" */
 	MESSAGE_REFUSED,  /* text: why the old settings stay */
 	MESSAGE_LOST,     /* text: a hook that is not attached any more */
+	MESSAGE_END,      /* it is to end now, in order */
 };
 
 struct message {

@@ -456,3 +456,14 @@ int settings_read(struct settings *settings, const char *file, char *ret_error, 
 		*settings = fresh;
 	return err;
 }
+
+void settings_print(FILE *out, const struct settings *settings)
+{
+	char text[SETTING_TEXT * 3];
+
+	for (int id = 0; id < NR_SETTINGS; id++) {
+		settings_show(settings, (enum setting_id)id, text, sizeof(text));
+		fprintf(out, "%-16s = %-28s # %s\n", settings_rows[id].key, text,
+			settings->of[id].origin);
+	}
+}

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "log.h"
 #include "scope.h"
@@ -90,6 +91,8 @@ void settings_scope(const struct settings *settings, struct scope *ret_scope);
 /* The values as they would stand behind the key, separated by commas. */
 void settings_show(const struct settings *settings, enum setting_id id, char *ret_text,
 		   size_t size);
+/* One line a key: value, and where it came from. */
+void settings_print(FILE *out, const struct settings *settings);
 bool settings_differ(const struct settings *a, const struct settings *b, enum setting_id id);
 
 /* "127.0.0.1:9797", "[::1]:9797" */

@@ -13,7 +13,7 @@
 #include "loader.h"
 
 #ifdef WSVITALS_TRIAL
-/* Tries the call; false: no such trial. *ret_err: 0 or the errno. */
+/* Tries the call; false: no such trial. *ret_err: 0 when it went through, else the errno. */
 bool trial_call(const char *name, int *ret_err);
 void trial_keeper_signals(sigset_t *signals);
 void trial_keeper_signal(int signal, struct loader *loader);

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause */
+/*
+ * The paths of SPEC 4 and the agent's local ones. In: a path, a query, who asks. Out: status, type
+ * and body. Knows nothing of HTTP's wire (http.c) and nothing of SQL.
+ *
+ * Paths below /local/ exist on the local socket only, which root and our group can open; they need no
+ * token, and what they answer is text for the commands to print.
+ */
+#ifndef WSVITALS_API_H
+#define WSVITALS_API_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "aggregate.h"
+#include "auth.h"
+#include "settings.h"
+
+#define API_PARAMETERS 16
+#define API_TEXT 512
+
+enum api_method { API_GET, API_HEAD, API_POST, API_OTHER };
+
+struct api_parameter {
+	const char *key;
+	const char *value; /* NULL: "?key" without a value */
+};
+
+struct api_request {
+	enum api_method method;
+	const char *path; /* as it came, without the query */
+	struct api_parameter parameters[API_PARAMETERS];
+	size_t nr_parameters;
+	bool too_many_parameters;
+	bool local;
+	bool openmetrics; /* the client would rather have this than text */
+	const char *authorization, *cookie;
+	uint8_t address[16];
+	uint64_t now_ns;
+	time_t wall;
+};
+
+struct api_answer {
+	int status;
+	const char *type; /* Content-Type */
+	char *body;       /* for free() */
+	size_t len;
+	const char *allow;                     /* 405 */
+	unsigned retry_s;                      /* 429; 0 = none */
+	bool challenge;                        /* 401: WWW-Authenticate */
+	char location[SETTINGS_BASE_MAX + 64]; /* 303 */
+	char session[TOKEN_TEXT_SIZE];         /* a new cookie; "" = none */
+	bool end_session;                      /* the cookie goes */
+};
+
+/* What answers are made from. The agent owns it and keeps it true. */
+struct api {
+	struct aggregate *aggregate;
+	struct summary *summary; /* scratch of one answer */
+	struct auth *auth;
+	const struct settings *settings;
+	const char *scope;     /* in words */
+	bool counted;          /* there is a sample */
+	char engine[API_TEXT]; /* what is wrong with the engine; "" = nothing */
+	const char *sandbox;   /* in words */
+	/* 0, or a negative errno; ret_text: what there is to say. */
+	int (*reset)(char *ret_text, size_t size, void *ctx);
+	int (*reload)(char *ret_text, size_t size, void *ctx);
+	void *ctx;
+};
+
+/* Always an answer. -ENOMEM: there is none. */
+int api_handle(struct api *api, const struct api_request *request, struct api_answer *ret_answer);
+
+#endif

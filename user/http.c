@@ -1,0 +1,578 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause
+#define _GNU_SOURCE
+#include "http.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <microhttpd.h>
+#include <netinet/in.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "log.h"
+
+#define GZIP_FROM 512 /* bytes; less does not get smaller */
+#define ETAG_SIZE 40
+
+/* A connection, and how long its current request has been going on. */
+struct client {
+	struct client *next, *previous;
+	int fd;
+	uint64_t since_ns;
+};
+
+struct listener {
+	struct http *http;
+	struct MHD_Daemon *daemon;
+	bool local;
+};
+
+struct http {
+	struct api *api;
+	struct listener tcp, local;
+	struct client clients; /* head of the ring of all */
+};
+
+/* One request and its answer. */
+struct exchange {
+	char *uri;    /* as it came; NULL: no memory */
+	bool started; /* the head has been looked at */
+};
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts = {0};
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+/* --- headers --- */
+
+struct headers {
+	const char *authorization, *cookie, *accept, *accept_encoding, *if_none_match;
+	bool broken; /* repeated where it must not be, or a byte that is no header's */
+	bool body;
+};
+
+static bool take_once(const char **place, const char *value)
+{
+	bool first = !*place;
+
+	*place = value;
+	return first;
+}
+
+static enum MHD_Result take_header(void *ctx, enum MHD_ValueKind kind, const char *key,
+				   size_t key_size, const char *value, size_t value_size)
+{
+	struct headers *h = ctx;
+
+	(void)kind;
+	if (!value)
+		value = "", value_size = 0;
+	if (strlen(key) != key_size || strlen(value) != value_size)
+		h->broken = true;
+	for (const unsigned char *c = (const unsigned char *)value; *c; c++)
+		h->broken |= (*c < 0x20 && *c != '\t') || *c == 0x7f;
+	/* white space before the colon, RFC 9112 5.1 */
+	h->broken |= !*key || key[strcspn(key, " \t\r\n")];
+	if (!strcasecmp(key, MHD_HTTP_HEADER_AUTHORIZATION))
+		h->broken |= !take_once(&h->authorization, value);
+	else if (!strcasecmp(key, MHD_HTTP_HEADER_COOKIE))
+		h->broken |= !take_once(&h->cookie, value);
+	else if (!strcasecmp(key, MHD_HTTP_HEADER_ACCEPT))
+		h->accept = value;
+	else if (!strcasecmp(key, MHD_HTTP_HEADER_ACCEPT_ENCODING))
+		h->accept_encoding = value;
+	else if (!strcasecmp(key, MHD_HTTP_HEADER_IF_NONE_MATCH))
+		h->if_none_match = value;
+	else if (!strcasecmp(key, MHD_HTTP_HEADER_TRANSFER_ENCODING))
+		h->body = true;
+	else if (!strcasecmp(key, MHD_HTTP_HEADER_CONTENT_LENGTH))
+		h->body |= strcmp(value, "0") != 0;
+	return MHD_YES;
+}
+
+/* How often a header is there. */
+struct occurrence {
+	const char *key;
+	unsigned nr;
+};
+
+static enum MHD_Result count_header(void *ctx, enum MHD_ValueKind kind, const char *key,
+				    const char *value)
+{
+	struct occurrence *occurrence = ctx;
+
+	(void)kind, (void)value;
+	occurrence->nr += !strcasecmp(key, occurrence->key);
+	return MHD_YES;
+}
+
+static bool is_repeated(struct MHD_Connection *connection, const char *key)
+{
+	struct occurrence occurrence = {.key = key};
+
+	MHD_get_connection_values(connection, MHD_HEADER_KIND, count_header, &occurrence);
+	return occurrence.nr > 1;
+}
+
+static struct headers headers_of(struct MHD_Connection *connection)
+{
+	struct headers h = {0};
+
+	MHD_get_connection_values_n(connection, MHD_HEADER_KIND, take_header, &h);
+	h.broken |= is_repeated(connection, MHD_HTTP_HEADER_HOST) ||
+		    is_repeated(connection, MHD_HTTP_HEADER_CONTENT_LENGTH) ||
+		    is_repeated(connection, MHD_HTTP_HEADER_TRANSFER_ENCODING);
+	return h;
+}
+
+/* The quality of a coding or media type in a list of RFC 9110 12.5, times 1000; -1: not named. */
+static int quality_of(const char *list, const char *name)
+{
+	size_t len = strlen(name);
+
+	while (list && *list) {
+		const char *end = list + strcspn(list, ","), *q;
+		size_t token;
+
+		list += strspn(list, " \t");
+		token = strcspn(list, " \t;,");
+		if (token == len && !strncasecmp(list, name, len)) {
+			q = memmem(list, (size_t)(end - list), "q=", 2);
+			return q ? (int)(strtod(q + 2, NULL) * 1000) : 1000;
+		}
+		list = *end ? end + 1 : end;
+	}
+	return -1;
+}
+
+static bool takes_gzip(const struct headers *h)
+{
+	int quality = quality_of(h->accept_encoding, "gzip");
+
+	if (quality < 0)
+		quality = quality_of(h->accept_encoding, "*");
+	return quality > 0;
+}
+
+static bool wants_openmetrics(const struct headers *h)
+{
+	int open = quality_of(h->accept, "application/openmetrics-text");
+	int text = quality_of(h->accept, "text/plain");
+
+	return open > 0 && open >= text;
+}
+
+/* --- the request --- */
+
+/* Only what RFC 3986 lets stand in a URI, and no escaped NUL. */
+static bool uri_is_good(const char *uri)
+{
+	if (!uri || uri[0] != '/')
+		return false;
+	for (const char *c = uri; *c; c++)
+		if (*c <= 0x20 || *c >= 0x7f || strchr("\"<>\\^`{|}", *c))
+			return false;
+	return !strstr(uri, "%00");
+}
+
+static enum MHD_Result take_parameter(void *ctx, enum MHD_ValueKind kind, const char *key,
+				      size_t key_size, const char *value, size_t value_size)
+{
+	struct api_request *request = ctx;
+
+	(void)kind, (void)key_size, (void)value_size;
+	if (request->nr_parameters == API_PARAMETERS) {
+		request->too_many_parameters = true;
+		return MHD_NO;
+	}
+	request->parameters[request->nr_parameters++] = (struct api_parameter){key, value};
+	return MHD_YES;
+}
+
+static enum api_method method_of(const char *method)
+{
+	if (!strcmp(method, MHD_HTTP_METHOD_GET))
+		return API_GET;
+	if (!strcmp(method, MHD_HTTP_METHOD_HEAD))
+		return API_HEAD;
+	return strcmp(method, MHD_HTTP_METHOD_POST) ? API_OTHER : API_POST;
+}
+
+static void address_of(struct MHD_Connection *connection, uint8_t ret_address[16])
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+		connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	const struct sockaddr *from = info ? info->client_addr : NULL;
+
+	memset(ret_address, 0, 16);
+	if (from && from->sa_family == AF_INET6) {
+		memcpy(ret_address, &((const struct sockaddr_in6 *)from)->sin6_addr, 16);
+	} else if (from && from->sa_family == AF_INET) {
+		ret_address[10] = ret_address[11] = 0xff;
+		memcpy(ret_address + 12, &((const struct sockaddr_in *)from)->sin_addr, 4);
+	}
+}
+
+/* --- the answer --- */
+
+/* Replaces the body by its gzip, if that is smaller. */
+static bool compress_body(struct api_answer *answer)
+{
+	z_stream z = {0};
+	size_t room;
+	char *packed;
+	bool done;
+
+	/* 16: a gzip header and trailer around it (zlib.h) */
+	if (deflateInit2(&z, Z_BEST_SPEED, Z_DEFLATED, MAX_WBITS + 16, 8, Z_DEFAULT_STRATEGY) !=
+	    Z_OK)
+		return false;
+	room = deflateBound(&z, answer->len);
+	packed = malloc(room);
+	z.next_in = (Bytef *)answer->body;
+	z.avail_in = (uInt)answer->len;
+	z.next_out = (Bytef *)packed;
+	z.avail_out = (uInt)room;
+	done = packed && deflate(&z, Z_FINISH) == Z_STREAM_END && z.total_out < answer->len;
+	deflateEnd(&z);
+	if (!done) {
+		free(packed);
+		return false;
+	}
+	free(answer->body);
+	answer->body = packed;
+	answer->len = z.total_out;
+	return true;
+}
+
+/* Weak, because the same body may go out packed or not (RFC 9110 8.8.1). */
+static void etag_of(const struct api_answer *answer, char ret_etag[ETAG_SIZE])
+{
+	uint8_t hash[crypto_generichash_BYTES_MIN];
+	char hex[2 * sizeof(hash) + 1];
+
+	crypto_generichash(hash, sizeof(hash), (const unsigned char *)answer->body, answer->len,
+			   NULL, 0);
+	sodium_bin2hex(hex, sizeof(hex), hash, sizeof(hash));
+	snprintf(ret_etag, ETAG_SIZE, "W/\"%s\"", hex);
+}
+
+static bool etag_matches(const char *list, const char *etag)
+{
+	/* our tags are hex of a hash: no other tag holds one */
+	return list && (!strcmp(list, "*") || strstr(list, etag + 2));
+}
+
+static void add(struct MHD_Response *response, const char *key, const char *value)
+{
+	MHD_add_response_header(response, key, value);
+}
+
+static void add_headers(struct MHD_Response *response, const struct api_answer *answer,
+			const char *base, const char *etag, bool packed)
+{
+	char text[256];
+
+	if (answer->len || answer->status == 200)
+		add(response, MHD_HTTP_HEADER_CONTENT_TYPE, answer->type);
+	add(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+	add(response, MHD_HTTP_HEADER_VARY, "Accept, Accept-Encoding, Authorization, Cookie");
+	add(response, "X-Content-Type-Options", "nosniff");
+	add(response, "Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'");
+	/* the one-time link's code must not reach another site */
+	add(response, "Referrer-Policy", "no-referrer");
+	if (*etag)
+		add(response, MHD_HTTP_HEADER_ETAG, etag);
+	if (packed)
+		add(response, MHD_HTTP_HEADER_CONTENT_ENCODING, "gzip");
+	if (answer->allow)
+		add(response, MHD_HTTP_HEADER_ALLOW, answer->allow);
+	if (answer->challenge)
+		add(response, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer realm=\"wsvitals\"");
+	if (*answer->location)
+		add(response, MHD_HTTP_HEADER_LOCATION, answer->location);
+	if (answer->retry_s) {
+		snprintf(text, sizeof(text), "%u", answer->retry_s);
+		add(response, MHD_HTTP_HEADER_RETRY_AFTER, text);
+	}
+	if (*answer->session || answer->end_session) {
+		snprintf(text, sizeof(text),
+			 AUTH_COOKIE "=%s; Path=%s/; Max-Age=%d; HttpOnly; SameSite=Strict",
+			 answer->session, base, answer->end_session ? 0 : AUTH_SESSION_S);
+		add(response, MHD_HTTP_HEADER_SET_COOKIE, text);
+	}
+}
+
+/* Sends the answer and gives its body away. close_after: the rest of what came is not to be read. */
+static enum MHD_Result send_answer(struct http *http, struct MHD_Connection *connection,
+				   const struct headers *headers, struct api_answer *answer,
+				   bool close_after)
+{
+	const char *base = settings_text(http->api->settings, SETTING_BASE_PATH);
+	struct MHD_Response *response;
+	char etag[ETAG_SIZE] = "";
+	bool packed = false;
+	enum MHD_Result result;
+
+	if (answer->status == 200) {
+		etag_of(answer, etag);
+		if (headers && etag_matches(headers->if_none_match, etag)) {
+			answer->status = MHD_HTTP_NOT_MODIFIED;
+			answer->len = 0;
+		}
+	}
+	if (headers && answer->len >= GZIP_FROM && takes_gzip(headers))
+		packed = compress_body(answer);
+	response = MHD_create_response_from_buffer(answer->len, answer->body,
+						   MHD_RESPMEM_MUST_FREE);
+	if (!response) {
+		free(answer->body);
+		return MHD_NO;
+	}
+	add_headers(response, answer, base, etag, packed);
+	if (close_after)
+		add(response, MHD_HTTP_HEADER_CONNECTION, "close");
+	result = MHD_queue_response(connection, (unsigned)answer->status, response);
+	MHD_destroy_response(response);
+	return result;
+}
+
+static enum MHD_Result send_error(struct http *http, struct MHD_Connection *connection, int status,
+				  const char *text)
+{
+	struct api_answer answer = {.status = status, .type = "application/json; charset=utf-8"};
+
+	if (asprintf(&answer.body, "{\"error\":\"%s\"}", text) < 0)
+		return MHD_NO; /* closes the connection */
+	answer.len = strlen(answer.body);
+	return send_answer(http, connection, NULL, &answer, true);
+}
+
+/* --- libmicrohttpd's callbacks --- */
+
+static struct client *client_of(struct MHD_Connection *connection)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+		connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+	return info ? info->socket_context : NULL;
+}
+
+/* Called with the URI before libmicrohttpd decodes it in place. */
+static void *begin_exchange(void *ctx, const char *uri, struct MHD_Connection *connection)
+{
+	struct exchange *exchange = calloc(1, sizeof(*exchange));
+	struct client *client = client_of(connection);
+
+	(void)ctx;
+	if (exchange)
+		exchange->uri = strdup(uri);
+	if (client)
+		client->since_ns = now_ns();
+	return exchange;
+}
+
+static void end_exchange(void *ctx, struct MHD_Connection *connection, void **context,
+			 enum MHD_RequestTerminationCode why)
+{
+	struct exchange *exchange = *context;
+	struct client *client = client_of(connection);
+
+	(void)ctx, (void)why;
+	if (exchange)
+		free(exchange->uri);
+	free(exchange);
+	*context = NULL;
+	if (client)
+		client->since_ns = now_ns();
+}
+
+static void connection_changed(void *ctx, struct MHD_Connection *connection, void **context,
+			       enum MHD_ConnectionNotificationCode what)
+{
+	struct listener *listener = ctx;
+	struct client *client = *context, *head = &listener->http->clients;
+	const union MHD_ConnectionInfo *info;
+
+	if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+		client = calloc(1, sizeof(*client));
+		info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+		if (!client)
+			return;
+		client->fd = info ? info->connect_fd : -1;
+		client->since_ns = now_ns();
+		client->next = head->next;
+		client->previous = head;
+		head->next->previous = client;
+		head->next = client;
+		*context = client;
+	} else if (client) {
+		client->next->previous = client->previous;
+		client->previous->next = client->next;
+		free(client);
+		*context = NULL;
+	}
+}
+
+static enum MHD_Result answer_request(struct listener *listener, struct MHD_Connection *connection,
+				      const struct exchange *exchange, const char *method,
+				      const struct headers *headers)
+{
+	struct api_request request = {
+		.method = method_of(method),
+		.local = listener->local,
+		.openmetrics = wants_openmetrics(headers),
+		.authorization = headers->authorization,
+		.cookie = headers->cookie,
+		.now_ns = now_ns(),
+		.wall = time(NULL),
+	};
+	char *path = strndup(exchange->uri, strcspn(exchange->uri, "?"));
+	struct api_answer answer;
+	enum MHD_Result result;
+
+	if (!path)
+		return MHD_NO;
+	request.path = path;
+	address_of(connection, request.address);
+	MHD_get_connection_values_n(connection, MHD_GET_ARGUMENT_KIND, take_parameter, &request);
+	if (api_handle(listener->http->api, &request, &answer)) {
+		log_problem(LOG_ERROR, "no memory to answer a request");
+		result = send_error(listener->http, connection, 503, "out of memory");
+	} else {
+		result = send_answer(listener->http, connection, headers, &answer, false);
+	}
+	free(path);
+	return result;
+}
+
+static enum MHD_Result handle(void *ctx, struct MHD_Connection *connection, const char *url,
+			      const char *method, const char *version, const char *upload,
+			      size_t *upload_size, void **context)
+{
+	struct listener *listener = ctx;
+	struct exchange *exchange = *context;
+	struct headers headers = headers_of(connection);
+
+	(void)url, (void)version, (void)upload;
+	if (!exchange || !exchange->uri)
+		return MHD_NO;
+	if (exchange->started && !*upload_size)
+		return answer_request(listener, connection, exchange, method, &headers);
+	exchange->started = true;
+	/* An answer in the first call closes the connection: what follows is never taken for a
+	 * request. */
+	if (headers.broken || !uri_is_good(exchange->uri))
+		return send_error(listener->http, connection, 400,
+				  "this request is malformed or has headers twice");
+	if (headers.body || *upload_size)
+		return send_error(listener->http, connection, 413,
+				  "no request of this API has a body");
+	return MHD_YES;
+}
+
+static void log_library(void *ctx, const char *format, va_list args)
+{
+	char text[256];
+
+	(void)ctx;
+	vsnprintf(text, sizeof(text), format, args);
+	text[strcspn(text, "\n")] = '\0';
+	log_problem(LOG_DEBUG, "http: %s", text);
+}
+
+/* --- */
+
+static struct MHD_Daemon *start(struct listener *listener, int fd, unsigned connections,
+				unsigned per_address)
+{
+	return MHD_start_daemon(
+		MHD_USE_EPOLL | MHD_USE_ERROR_LOG, 0, NULL, NULL, handle, listener,
+		MHD_OPTION_EXTERNAL_LOGGER, log_library, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
+		MHD_OPTION_CONNECTION_LIMIT, connections, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+		per_address, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HTTP_IDLE_S,
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_MEMORY,
+		MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_URI_LOG_CALLBACK, begin_exchange, NULL,
+		MHD_OPTION_NOTIFY_COMPLETED, end_exchange, NULL, MHD_OPTION_NOTIFY_CONNECTION,
+		connection_changed, listener, MHD_OPTION_END);
+}
+
+struct http *http_new(struct api *api, int tcp_fd, int local_fd, char *ret_error, size_t error_size)
+{
+	struct http *http = calloc(1, sizeof(*http));
+
+	if (!http) {
+		snprintf(ret_error, error_size, "out of memory");
+		return NULL;
+	}
+	http->api = api;
+	http->clients.next = http->clients.previous = &http->clients;
+	http->tcp = (struct listener){.http = http};
+	http->local = (struct listener){.http = http, .local = true};
+	http->tcp.daemon = start(&http->tcp, tcp_fd, HTTP_CONNECTIONS, HTTP_PER_ADDRESS);
+	http->local.daemon = start(&http->local, local_fd, HTTP_LOCAL_CONNECTIONS, 0);
+	if (!http->tcp.daemon || !http->local.daemon) {
+		snprintf(ret_error, error_size, "cannot start the HTTP server: %s",
+			 strerror(errno));
+		http_free(http);
+		return NULL;
+	}
+	return http;
+}
+
+void http_free(struct http *http)
+{
+	if (!http)
+		return;
+	if (http->tcp.daemon)
+		MHD_stop_daemon(http->tcp.daemon);
+	if (http->local.daemon)
+		MHD_stop_daemon(http->local.daemon);
+	free(http);
+}
+
+void http_fds(const struct http *http, int ret_fds[2])
+{
+	const struct listener *listeners[2] = {&http->tcp, &http->local};
+
+	for (int i = 0; i < 2; i++)
+		ret_fds[i] = MHD_get_daemon_info(listeners[i]->daemon, MHD_DAEMON_INFO_EPOLL_FD)
+				     ->epoll_fd;
+}
+
+int http_timeout_ms(struct http *http)
+{
+	struct MHD_Daemon *daemons[2] = {http->tcp.daemon, http->local.daemon};
+	MHD_UNSIGNED_LONG_LONG wait;
+	int least = -1;
+
+	for (int i = 0; i < 2; i++)
+		if (MHD_get_timeout(daemons[i], &wait) == MHD_YES &&
+		    (least < 0 || wait < (MHD_UNSIGNED_LONG_LONG)least))
+			least = wait < 60000 ? (int)wait : 60000;
+	return least;
+}
+
+void http_run(struct http *http)
+{
+	MHD_run(http->tcp.daemon);
+	MHD_run(http->local.daemon);
+}
+
+void http_expire(struct http *http, uint64_t now_ns_)
+{
+	for (struct client *c = http->clients.next; c != &http->clients; c = c->next)
+		if (now_ns_ - c->since_ns > HTTP_REQUEST_S * 1000000000ull && c->fd >= 0)
+			shutdown(c->fd, SHUT_RDWR); /* libmicrohttpd sees the end and closes it */
+}

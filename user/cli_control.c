@@ -31,11 +31,7 @@ static bool begin(int argc, char **argv, unsigned groups, const char *help,
 		*ret_status = EXIT_OK;
 		return false;
 	}
-	if (options_settings(ret_options, ret_settings, error, sizeof(error))) {
-		log_error("%s", error);
-		*ret_status = EXIT_FAILED;
-		return false;
-	}
+	options_places(ret_options, ret_settings);
 	return true;
 }
 

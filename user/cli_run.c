@@ -159,6 +159,8 @@ static void greet(void *ctx)
 	char first[300];
 
 	log_info("serving on %s, watching %s", listen, run->scope_words);
+	if (!is_loopback(listen))
+		log_warning("serving beyond loopback without TLS: tokens can be read on the way");
 	snprintf(first, sizeof(first), "%s/first-token", settings_text(&run->settings, SETTING_DB));
 	printf("wsvitals watches %s\n\n  open         http://%s%s/\n", run->scope_words, listen,
 	       base);

@@ -339,10 +339,7 @@ static int ask_agent(const struct options *options)
 			  "stand-alone");
 		return EXIT_USAGE;
 	}
-	if (options_settings(options, &settings, error, sizeof(error))) {
-		log_error("%s", error);
-		return EXIT_FAILED;
-	}
+	options_places(options, &settings);
 	if (options->output == OUTPUT_JSON)
 		snprintf(path, sizeof(path), "/api/websocket/metrics/");
 	else if (options->output == OUTPUT_PROMETHEUS)

@@ -26,8 +26,8 @@ int cli_version(int argc, char **argv)
 	}
 	printf("wsvitals %s\n", WSVITALS_VERSION);
 	/* What this program is does not depend on whether an agent can be asked. */
-	if (options_settings(&options, &settings, error, sizeof(error)) ||
-	    client_ask(settings_text(&settings, SETTING_RUN_DIR), false, "/local/version", &answer,
+	options_places(&options, &settings);
+	if (client_ask(settings_text(&settings, SETTING_RUN_DIR), false, "/local/version", &answer,
 		       error, sizeof(error))) {
 		log_info("%s", error);
 		return EXIT_OK;

@@ -37,11 +37,13 @@ void log_set_level(enum log_level level)
 static bool stderr_is_journal(void)
 {
 	const char *stream = getenv("JOURNAL_STREAM");
-	unsigned long long device, inode;
+	char *colon, *end;
 	struct stat st;
 
-	return stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 &&
-	       !fstat(STDERR_FILENO, &st) && st.st_dev == device && st.st_ino == inode;
+	if (!stream || fstat(STDERR_FILENO, &st))
+		return false;
+	return strtoull(stream, &colon, 10) == st.st_dev && *colon == ':' &&
+	       strtoull(colon + 1, &end, 10) == st.st_ino && !*end;
 }
 
 void log_set_part(const char *part)

@@ -36,14 +36,28 @@ static void help(void)
 		printf("  %-10s %s\n", commands[i].name, commands[i].text);
 }
 
+/* "there is no command `x'; the commands are run, snapshot, …" */
+static int no_command(const char *name)
+{
+	char known[256] = "";
+	size_t len = 0;
+
+	for (size_t i = 0; i < NR_COMMANDS && len < sizeof(known); i++)
+		len += (size_t)snprintf(known + len, sizeof(known) - len, "%s%s", i ? ", " : "",
+					commands[i].name);
+	if (name)
+		log_error("there is no command `%.80s'; the commands are %s", name, known);
+	else
+		log_error("give a command: %s; see `wsvitals --help'", known);
+	return EXIT_USAGE;
+}
+
 int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : NULL;
 
-	if (!name) {
-		log_error("give a command, such as run, snapshot or doctor; see `wsvitals --help'");
-		return EXIT_USAGE;
-	}
+	if (!name)
+		return no_command(NULL);
 	if (!strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help")) {
 		help();
 		return EXIT_OK;
@@ -53,6 +67,5 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < NR_COMMANDS; i++)
 		if (!strcmp(name, commands[i].name))
 			return commands[i].run(argc - 1, argv + 1);
-	log_error("there is no command `%s'; see `wsvitals --help'", name);
-	return EXIT_USAGE;
+	return no_command(name);
 }

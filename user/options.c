@@ -287,3 +287,14 @@ int options_settings(const struct options *options, struct settings *ret_setting
 	*ret_settings = settings;
 	return 0;
 }
+
+void options_places(const struct options *options, struct settings *ret_settings)
+{
+	char error[512];
+
+	if (!options_settings(options, ret_settings, error, sizeof(error)))
+		return;
+	log_warning("%s", error);
+	settings_default(ret_settings);
+	settings_override(ret_settings, &options->flags);
+}

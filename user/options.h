@@ -55,6 +55,12 @@ int options_parse(int argc, char **argv, unsigned groups, struct options *ret_op
 int options_settings(const struct options *options, struct settings *ret_settings, char *ret_error,
 		     size_t error_size);
 
+/*
+ * The same for commands that only look for the running agent: it runs on even when the configuration
+ * cannot be read any more, so that is said, and the flags and defaults are used.
+ */
+void options_places(const struct options *options, struct settings *ret_settings);
+
 /* Descriptions of the options of these groups, to stdout. */
 void options_describe(unsigned groups);
 

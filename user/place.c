@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/fsuid.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -107,6 +108,26 @@ static int give(const char *dir, const char *what, const struct identity *identi
 	return 0;
 }
 
+/* The parts that give up root must get there too: a directory above may be closed to them. */
+static int check_reach(const char *dir, const char *what, const struct identity *identity,
+		       char *error, size_t size)
+{
+	int fd;
+
+	setfsgid(identity->gid);
+	setfsuid(identity->uid); /* takes root's override from file accesses, capabilities(7) */
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	setfsuid(geteuid());
+	setfsgid(getegid());
+	if (fd < 0)
+		return fail(error, size, -EACCES,
+			    "the user %s cannot reach the %s %s: open the directories above it, or "
+			    "choose another",
+			    identity->name, what, dir);
+	close(fd);
+	return 0;
+}
+
 static int take_lock(const char *dir, const char *what, char *error, size_t size)
 {
 	char path[512], holder[32] = "";
@@ -146,6 +167,8 @@ int place_take(const char *dir, const char *what, mode_t mode, const struct iden
 		return fail(ret_error, error_size, err, "cannot make the %s %s: %s", what, dir,
 			    strerror(-err));
 	err = give(dir, what, identity, ret_error, error_size);
+	if (!err)
+		err = check_reach(dir, what, identity, ret_error, error_size);
 	return err ? err : take_lock(dir, what, ret_error, error_size);
 }
 

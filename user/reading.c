@@ -40,9 +40,12 @@ void reading_free(struct reading *reading)
 
 unsigned reading_due(const struct reading *reading, uint64_t now_ns)
 {
-	unsigned parts = 0;
+	unsigned parts = 0, servers = 0;
 
-	if (!reading->hists_ns || now_ns - reading->hists_ns >= READING_EVERY_NS)
+	for (uint32_t slot = 0; slot < MAX_SERVERS; slot++)
+		servers += reading->servers[slot].used;
+	if (!reading->hists_ns || servers <= READING_FEW_SERVERS ||
+	    now_ns - reading->hists_ns >= READING_EVERY_NS)
 		parts |= READING_HISTS;
 	if (!reading->walk_ns || reading->nr_walk < READING_FEW ||
 	    now_ns - reading->walk_ns >= READING_EVERY_NS)

@@ -19,6 +19,7 @@
 #define READING_HOOKS 64
 #define READING_EVERY_NS 10000000000ull /* between two of what is costly */
 #define READING_FEW 2000                /* so many connections are walked every second */
+#define READING_FEW_SERVERS 8           /* the hists of so many are read every second */
 
 struct loader;
 

@@ -152,16 +152,20 @@ static struct token *find_name(struct tokens *tokens, const char *name)
 /* When they were used is a nicety: a broken file of that is as good as none. */
 static void read_used(const char *dir, struct tokens *tokens)
 {
-	char error[8], *text, *rest, *line, name[TOKEN_NAME_SIZE];
+	char error[8], *text, *rest, *line, *end;
 	struct token *token;
 	long long used;
 
 	if (read_text(dir, "tokens.used", &text, error, sizeof(error)) || !text)
 		return;
-	for (rest = text; (line = strsep(&rest, "\n"));)
-		if (sscanf(line, "%64s %lld", name, &used) == 2 &&
-		    (token = find_name(tokens, name)) && used >= token->created)
+	for (rest = text; (line = strsep(&rest, "\n"));) {
+		char *name = strsep(&line, " ");
+
+		used = line ? strtoll(line, &end, 10) : 0;
+		token = line && !*end ? find_name(tokens, name) : NULL;
+		if (token && used >= token->created)
 			token->used = (time_t)used;
+	}
 	free(text);
 }
 
@@ -337,7 +341,7 @@ int tokens_revoke(const char *dir, const char *name, char *ret_error, size_t err
 	if (!err && !token)
 		err = fail(ret_error, error_size, -ENOENT, "there is no token of the name %.80s",
 			   name);
-	if (!err) {
+	if (!err && token) {
 		memmove(token, token + 1,
 			(size_t)(&tokens.of[tokens.nr] - (token + 1)) * sizeof(*token));
 		tokens.nr--;

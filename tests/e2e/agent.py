@@ -11,24 +11,12 @@ import threading
 import time
 from pathlib import Path
 
+from servers import free_port
 from watch import ROOT, WSVITALS
 
 TRIAL = ROOT / "build" / "trial" / "wsvitals"
 START_SECONDS = 20
 END_SECONDS = 15
-
-
-def free_port():
-    """Below 32768: above it a client that connects to a port nobody listens on may connect to itself."""
-    for _ in range(200):
-        port = 20000 + int.from_bytes(os.urandom(2), "big") % 12000
-        with socket.socket() as s:
-            try:
-                s.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
-    raise AssertionError("no free port")
 
 
 class Answer:
@@ -139,7 +127,7 @@ class Agent:
     def token(self):
         """A staff token of the tests, so that the first one stays as it is."""
         if not hasattr(self, "_token"):
-            self._token = self.add_token("tests")
+            self._token = self.add_token(f"tests-{self.pid}")
         return self._token
 
     def ask_local(self, path, method="GET"):

@@ -5,6 +5,7 @@
 
 #define SECOND 1000000000ull
 #define NOW (100000 * SECOND)
+#define MANY (READING_FEW_SERVERS + 1)
 
 /* Last read so many seconds ago (-1: never), and so many connections were walked. */
 struct row {
@@ -12,17 +13,20 @@ struct row {
 	int hists, walk;
 	size_t nr_walk;
 	unsigned due;
+	size_t servers; /* in use */
 };
 
 static const struct row rows[] = {
-	{"everything at first", -1, -1, 0, READING_ALL},
-	{"few connections are walked every second", 1, 1, READING_FEW - 1, READING_WALK},
-	{"many connections are not", 1, 1, READING_FEW, 0},
-	{"histograms after ten seconds", 10, 9, READING_FEW, READING_HISTS},
-	{"many connections after ten seconds", 9, 10, READING_FEW, READING_WALK},
-	{"both after a long sleep", 86400, 86400, READING_FEW, READING_ALL},
-	{"nothing in the same moment", 0, 0, READING_FEW, 0},
-	{"a walk that never came is due", 1, -1, READING_FEW, READING_WALK},
+	{"everything at first", -1, -1, 0, READING_ALL, MANY},
+	{"few connections are walked every second", 1, 1, READING_FEW - 1, READING_WALK, MANY},
+	{"many connections are not", 1, 1, READING_FEW, 0, MANY},
+	{"histograms after ten seconds", 10, 9, READING_FEW, READING_HISTS, MANY},
+	{"many connections after ten seconds", 9, 10, READING_FEW, READING_WALK, MANY},
+	{"both after a long sleep", 86400, 86400, READING_FEW, READING_ALL, MANY},
+	{"nothing in the same moment", 0, 0, READING_FEW, 0, MANY},
+	{"a walk that never came is due", 1, -1, READING_FEW, READING_WALK, MANY},
+	{"histograms of few servers every second", 1, 1, READING_FEW, READING_HISTS,
+	 READING_FEW_SERVERS},
 };
 
 static void one_moment(void **state)
@@ -34,6 +38,8 @@ static void one_moment(void **state)
 	reading->hists_ns = row->hists < 0 ? 0 : NOW - (uint64_t)row->hists * SECOND;
 	reading->walk_ns = row->walk < 0 ? 0 : NOW - (uint64_t)row->walk * SECOND;
 	reading->nr_walk = row->nr_walk;
+	for (size_t i = 0; i < row->servers; i++)
+		reading->servers[i].used = true;
 	assert_int_equal(reading_due(reading, NOW), row->due);
 	reading_free(reading);
 }

@@ -18,6 +18,7 @@
 #define MAX_SERVERS 64     /* server slots, incl. the two fixed ones below */
 #define MAX_CHANNELS 1024  /* channel slots over all servers; slot 0 = not yet named */
 #define MAX_HEADS 16384    /* upgrades in flight: from "GET " to the end of the response head */
+#define MAX_UNSEEN 256     /* different (process, reason) whose sockets cannot be followed */
 #define MAX_OUTCOMES 16384 /* different (server, kind, code, initiator) */
 #define MAX_SCOPE 1024     /* values of one scope option; descendants of --pid: MAX_SCOPE_PIDS */
 #define MAX_SCOPE_PIDS 65536
@@ -87,6 +88,23 @@ enum initiator { BY_CLIENT = 0, BY_SERVER = 1 };
 	X(frames_capped, "events with more frames than one run may parse")                         \
 	X(unsupported, "sockets of a kind that is not covered (MPTCP, Unix, 32-bit, HTTP/2)")      \
 	X(tls, "sockets that began with a TLS record")
+
+/* Why a process's sockets cannot be followed. X(NAME, key, what it does) */
+#define UNSEEN(X)                                                                                  \
+	X(TLS, "tls", "speaks TLS itself")                                                         \
+	X(HTTP2, "http2", "speaks HTTP/2")                                                         \
+	X(BITS32, "32bit", "is a 32-bit process")                                                  \
+	X(PROTOCOL, "protocol", "uses a transport that is not covered (MPTCP)")
+#define X(NAME, key, text) UNSEEN_##NAME,
+enum unseen_reason { UNSEEN(X) NR_UNSEEN };
+#undef X
+
+/* Map unseen: value = sockets (__u64). */
+struct unseen_key {
+	__u32 tgid;   /* who read or wrote first */
+	__u32 reason; /* enum unseen_reason */
+};
+_Static_assert(sizeof(struct unseen_key) == 8, "ABI");
 
 #define X(name, text) __u64 name;
 struct server_counters_fields {

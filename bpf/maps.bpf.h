@@ -320,6 +320,30 @@ static __always_inline void outcome_take_back(struct outcome_key *key)
 		__sync_fetch_and_add(count, -1);
 }
 
+/* Processes whose accepted sockets cannot be followed, for `doctor`: bounded, first come; what finds no
+ * room is in the books all the same. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAX_UNSEEN);
+	__type(key, struct unseen_key);
+	__type(value, __u64);
+} unseen SEC(".maps");
+
+static __always_inline void unseen_add(__u32 tgid, __u32 reason)
+{
+	struct unseen_key key = {.tgid = tgid, .reason = reason};
+	__u64 zero = 0;
+	__u64 *count = bpf_map_lookup_elem(&unseen, &key);
+
+	if (!count) {
+		bpf_map_update_elem(&unseen, &key, &zero, BPF_NOEXIST);
+		count = bpf_map_lookup_elem(&unseen, &key);
+	}
+	if (count)
+		__sync_fetch_and_add(count, 1);
+}
+
 /* ------------------------------------------------------------------------------------------ */
 
 /* Values of the scope's options; written before attaching, scope_pids also by the fork hook. */

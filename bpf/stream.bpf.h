@@ -131,7 +131,14 @@ static __always_inline __u32 head_chunk(struct run *run, struct head *head, stru
 /* Whether the event's next bytes could begin a GET, begin another method, or neither. */
 enum http_begin { BEGIN_GET, BEGIN_METHOD, BEGIN_OTHER };
 
-static __always_inline enum http_begin http_begin(struct run *run, __u64 len)
+/* A server's socket that cannot be followed; a client's is no loss. */
+static __always_inline void not_seen(struct conn *conn, __u32 reason)
+{
+	if (!(conn->bits & CONN_UPSTREAM))
+		unseen_add(bpf_get_current_pid_tgid() >> 32, reason);
+}
+
+static __always_inline enum http_begin http_begin(struct conn *conn, struct run *run, __u64 len)
 {
 	__u8 b[4] = {};
 	__u32 n = len < 4 ? (__u32)len : 4;
@@ -141,10 +148,13 @@ static __always_inline enum http_begin http_begin(struct run *run, __u64 len)
 	if (b[0] == 'G' && (n < 2 || b[1] == 'E') && (n < 3 || b[2] == 'T') &&
 	    (n < 4 || b[3] == ' '))
 		return BEGIN_GET;
-	if (b[0] == 0x16 && (n < 2 || b[1] == 3))
+	if (b[0] == 0x16 && (n < 2 || b[1] == 3)) {
 		BOOK(tls);
+		not_seen(conn, UNSEEN_TLS);
+	}
 	if (n >= 4 && b[0] == 'P' && b[1] == 'R' && b[2] == 'I' && b[3] == ' ') {
 		BOOK(unsupported); /* HTTP/2 preface, RFC 9113 3.4 */
+		not_seen(conn, UNSEEN_HTTP2);
 		return BEGIN_OTHER;
 	}
 	for (int i = 0; i < 4; i++)
@@ -191,7 +201,7 @@ static __always_inline void request_lost(struct conn *conn)
 static __always_inline void request_begin(struct step *step, long len)
 {
 	struct conn *conn = step->conn;
-	enum http_begin begin = http_begin(step->run, len);
+	enum http_begin begin = http_begin(conn, step->run, len);
 
 	if (begin == BEGIN_OTHER) {
 		/* garbage between requests, or no HTTP from the start */
@@ -565,11 +575,13 @@ static __always_inline struct conn *stream_first(struct sock *sk, __u32 wire)
 	}
 	if (!scope_task(sk, task)) {
 		conn->state = CONN_IGNORED;
-	} else if (sk->sk_protocol != IPPROTO_TCP || task_is_32bit(task)) {
-		BOOK(unsupported);
-		conn->state = CONN_IGNORED;
 	} else if (upstream) {
 		conn->bits = CONN_UPSTREAM;
+	}
+	if (conn->state == CONN_NEW && (sk->sk_protocol != IPPROTO_TCP || task_is_32bit(task))) {
+		BOOK(unsupported);
+		not_seen(conn, task_is_32bit(task) ? UNSEEN_BITS32 : UNSEEN_PROTOCOL);
+		conn->state = CONN_IGNORED;
 	}
 	return conn;
 }

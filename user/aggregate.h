@@ -138,6 +138,8 @@ struct summary {
 	uint64_t missed_runs;
 	const struct reading_hook *hooks;
 	size_t nr_hooks;
+	const struct reading_unseen *unseen; /* processes whose sockets cannot be followed */
+	size_t nr_unseen;
 };
 
 /* Whether all books of SPEC 2 balance. */

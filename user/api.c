@@ -318,6 +318,25 @@ static void print_books(FILE *out, const struct summary *s)
 		fputs("  ok   losses                           nothing was lost\n", out);
 }
 
+static void print_unseen(FILE *out, const struct summary *s)
+{
+	fputs("\nProcesses that cannot be seen\n", out);
+	for (size_t i = 0; i < s->nr_unseen; i++) {
+		const struct reading_unseen *u = &s->unseen[i];
+		char who[64];
+
+		snprintf(who, sizeof(who), "%s, process %u", u->process.comm, u->key.tgid);
+		fprintf(out, "  -    %-32s it %s: %llu sockets; %s%s%s\n", who,
+			unseen_words(u->key.reason), (unsigned long long)u->count,
+			*u->process.executable ? u->process.executable : "it is gone",
+			*u->process.unit ? ", " : "", u->process.unit);
+	}
+	if (!s->nr_unseen)
+		fputs("  ok   none                             every socket in scope can be "
+		      "followed\n",
+		      out);
+}
+
 static int local_doctor(struct call *call)
 {
 	struct api *api = call->api;
@@ -337,6 +356,7 @@ static int local_doctor(struct call *call)
 		"ok", "watches", api->scope, "ok", "confinement", api->sandbox);
 	print_hooks(out, api->summary);
 	print_books(out, api->summary);
+	print_unseen(out, api->summary);
 	if (fclose(out)) {
 		free(text);
 		return -ENOMEM;

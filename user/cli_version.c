@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause
 /* wsvitals version: of both sides */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -14,6 +15,7 @@ int cli_version(int argc, char **argv)
 	struct settings settings;
 	struct options options;
 	char error[512];
+	int err;
 
 	if (options_parse(argc, argv, OPTIONS_PLACES, &options, error, sizeof(error))) {
 		log_error("%s", error);
@@ -25,11 +27,12 @@ int cli_version(int argc, char **argv)
 		return EXIT_OK;
 	}
 	printf("wsvitals %s\n", WSVITALS_VERSION);
-	/* What this program is does not depend on whether an agent can be asked. */
 	options_places(&options, &settings);
-	if (client_ask(settings_text(&settings, SETTING_RUN_DIR), false, "/local/version", &answer,
-		       error, sizeof(error))) {
-		log_info("%s", error);
+	/* What this program is does not depend on whether an agent can be asked. */
+	err = client_ask(settings_text(&settings, SETTING_RUN_DIR), false, "/local/version",
+			 &answer, error, sizeof(error));
+	if (err) {
+		printf("agent    %s\n", err == -ENOENT ? "none runs here" : "cannot be asked");
 		return EXIT_OK;
 	}
 	printf("agent    %s", answer.body);

@@ -312,6 +312,26 @@ static void put_losses(struct maker *m, json_t *capture, const struct summary *s
 	put_count(m, losses, "labels_full", s->labels_full);
 }
 
+static void put_unseen(struct maker *m, json_t *capture, const struct summary *s)
+{
+	json_t *list = json_array();
+
+	put(m, capture, "unseen", list);
+	for (size_t i = 0; i < s->nr_unseen; i++) {
+		const struct reading_unseen *unseen = &s->unseen[i];
+		json_t *row = json_object();
+
+		put_count(m, row, "pid", unseen->key.tgid);
+		put_text(m, row, "name", unseen->process.comm);
+		put_text(m, row, "executable", unseen->process.executable);
+		put_text(m, row, "unit", unseen->process.unit);
+		put_text(m, row, "reason", unseen_key_text(unseen->key.reason));
+		put_count(m, row, "sockets", unseen->count);
+		if (json_array_append_new(list, row))
+			m->failed = true;
+	}
+}
+
 static void put_capture(struct maker *m, json_t *root, const struct summary *s)
 {
 	const struct server_counters_fields *n = &s->n;
@@ -347,6 +367,7 @@ static void put_capture(struct maker *m, json_t *root, const struct summary *s)
 	put_count(m, dropped, "ring", s->books.events_dropped_ring);
 	put_count(m, dropped, "undecodable", s->events_undecodable);
 	put_losses(m, capture, s);
+	put_unseen(m, capture, s);
 
 	object = json_array();
 	put(m, capture, "hooks", object);

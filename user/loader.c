@@ -612,6 +612,24 @@ int loader_each_outcome(struct loader *loader, loader_outcome_fn fn, void *ctx)
 	return 0;
 }
 
+int loader_each_unseen(struct loader *loader, loader_unseen_fn fn, void *ctx)
+{
+	int fd = bpf_map__fd(loader->skel->maps.unseen);
+	struct unseen_key key, *previous = NULL;
+	__u64 count;
+	int err;
+
+	while (!bpf_map_get_next_key(fd, previous, &key)) {
+		if (!bpf_map_lookup_elem(fd, &key, &count)) {
+			err = fn(&key, count, ctx);
+			if (err)
+				return err;
+		}
+		previous = &key;
+	}
+	return 0;
+}
+
 /* Reads the iterator to its end; a record may be cut by the buffer's end and goes on in the next. */
 static int walk_read(int fd, loader_walk_fn fn, void *ctx)
 {

@@ -64,6 +64,8 @@ typedef int (*loader_server_fn)(const struct server_key *key, const struct serve
 int loader_each_server(struct loader *loader, loader_server_fn fn, void *ctx);
 typedef int (*loader_outcome_fn)(const struct outcome_key *key, uint64_t count, void *ctx);
 int loader_each_outcome(struct loader *loader, loader_outcome_fn fn, void *ctx);
+typedef int (*loader_unseen_fn)(const struct unseen_key *key, uint64_t count, void *ctx);
+int loader_each_unseen(struct loader *loader, loader_unseen_fn fn, void *ctx);
 /* Walks the open connections in the kernel. */
 typedef int (*loader_walk_fn)(const struct walk_record *connection, void *ctx);
 int loader_walk(struct loader *loader, loader_walk_fn fn, void *ctx);

@@ -32,8 +32,8 @@ void process_read(pid_t pid, struct process *ret_process)
 
 	label_unit((struct text){text, read_file(pid, "cgroup", text, sizeof(text))}, process.unit);
 	len = read_file(pid, "comm", text, sizeof(text));
-	if (len)
-		snprintf(process.comm, sizeof(process.comm), "%.*s", (int)len - 1, text);
+	if (len) /* with a line end; a process may name itself as it likes */
+		label_clean((struct text){text, len - 1}, process.comm, sizeof(process.comm));
 	snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
 	linked = readlink(path, text, PATH_MAX);
 	if (linked > 0)

@@ -8,6 +8,23 @@
 
 #define RETRIES 8 /* a run lasts about 100 ns: two of them in the way of two readings are rare */
 
+#define X(NAME, key, text) key,
+static const char *const unseen_keys[] = {UNSEEN(X)};
+#undef X
+#define X(NAME, key, text) text,
+static const char *const unseen_texts[] = {UNSEEN(X)};
+#undef X
+
+const char *unseen_key_text(enum unseen_reason reason)
+{
+	return reason < NR_UNSEEN ? unseen_keys[reason] : "unknown";
+}
+
+const char *unseen_words(enum unseen_reason reason)
+{
+	return reason < NR_UNSEEN ? unseen_texts[reason] : "cannot be seen";
+}
+
 static void read_process(pid_t pid, struct process *ret_process, void *ctx)
 {
 	(void)ctx;
@@ -141,6 +158,26 @@ static int take_connection(const struct walk_record *connection, void *ctx)
 	return 0;
 }
 
+/* Each process is looked at once: rows stay in their place. */
+static int take_unseen(const struct unseen_key *key, uint64_t count, void *ctx)
+{
+	struct reading *reading = ctx;
+	size_t i = 0;
+
+	while (i < reading->nr_unseen && memcmp(&reading->unseen[i].key, key, sizeof(*key)) != 0)
+		i++;
+	if (i == READING_UNSEEN || key->reason >= NR_UNSEEN)
+		return 0;
+	if (i == reading->nr_unseen) {
+		reading->unseen[i] = (struct reading_unseen){.key = *key};
+		reading->process_fn((pid_t)key->tgid, &reading->unseen[i].process,
+				    reading->process_ctx);
+		reading->nr_unseen++;
+	}
+	reading->unseen[i].count = count;
+	return 0;
+}
+
 static int take_hook(const struct loader_hook *hook, void *ctx)
 {
 	struct reading *reading = ctx;
@@ -226,8 +263,12 @@ int reading_take(struct reading *reading, struct loader *loader, unsigned parts,
 		if (err)
 			return err;
 	}
-	if (parts & READING_HISTS)
+	if (parts & READING_HISTS) {
 		reading->hists_ns = now_ns;
+		err = loader_each_unseen(loader, take_unseen, reading);
+		if (err)
+			return err;
+	}
 	reading->nr_hooks = 0;
 	return loader_each_hook(loader, take_hook, reading);
 }

@@ -17,6 +17,7 @@
 #include "process.h"
 
 #define READING_HOOKS 64
+#define READING_UNSEEN 64
 #define READING_EVERY_NS 10000000000ull /* between two of what is costly */
 #define READING_FEW 2000                /* so many connections are walked every second */
 #define READING_FEW_SERVERS 8           /* the hists of so many are read every second */
@@ -54,6 +55,12 @@ struct reading_hook {
 	uint64_t missed;
 };
 
+struct reading_unseen { /* sockets of a process that cannot be followed */
+	struct unseen_key key;
+	uint64_t count;
+	struct process process; /* as it was when first seen */
+};
+
 /* What the process of a server is: process_read, or somebody who may read more. */
 typedef void (*reading_process_fn)(pid_t pid, struct process *ret_process, void *ctx);
 
@@ -69,11 +76,17 @@ struct reading {
 	size_t nr_outcomes, max_outcomes;
 	struct walk_record *walk;
 	size_t nr_walk, max_walk;
+	struct reading_unseen
+		unseen[READING_UNSEEN]; /* with READING_HISTS; further ones are left out */
+	size_t nr_unseen;
 	struct reading_hook hooks[READING_HOOKS];
 	size_t nr_hooks;
 	reading_process_fn process_fn; /* see reading_new */
 	void *process_ctx;
 };
+
+const char *unseen_key_text(enum unseen_reason reason); /* "tls" */
+const char *unseen_words(enum unseen_reason reason);    /* "speaks TLS itself" */
 
 /* One reading is used again and again, so that memory is taken once. fn: NULL for process_read.
  * NULL: out of memory. */

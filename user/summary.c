@@ -254,6 +254,8 @@ static void summarise_books(const struct aggregate *a, struct summary *s)
 	s->folded = a->folded;
 	s->hooks = reading->hooks;
 	s->nr_hooks = reading->nr_hooks;
+	s->unseen = reading->unseen;
+	s->nr_unseen = reading->nr_unseen;
 	for (size_t i = 0; i < reading->nr_hooks; i++)
 		s->missed_runs += reading->hooks[i].missed;
 }

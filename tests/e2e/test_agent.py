@@ -522,6 +522,26 @@ def test_memory_and_descriptors_stay_flat(running):
         assert memory_after <= memory * 1.05 + 512, (before, after)
 
 
+def test_doctor_names_processes_that_cannot_be_seen_and_why(running):
+    """A TLS hello on the watched port: the server that reads it is named."""
+    server = running("go_gorilla")
+    with Agent("--port", server.port) as agent:
+        status, out, _ = agent.command("doctor")
+        assert status == 0 and "every socket in scope can be followed" in out, out
+        with socket.create_connection(("127.0.0.1", server.port)) as s:
+            s.sendall(b"\x16\x03\x01\x00\xf4\x01" + bytes(200))
+            s.shutdown(socket.SHUT_WR)
+            while s.recv(4096):
+                pass
+        dump = agent.metrics_when(lambda d: d["capture"]["unseen"])
+        row, = dump["capture"]["unseen"]
+        assert (row["pid"], row["name"], row["reason"], row["sockets"]) == (server.pid, "go_gorilla", "tls", 1)
+        assert row["executable"] == os.readlink(f"/proc/{server.pid}/exe")
+        assert dump["capture"]["losses"]["tls"] >= 1
+        status, out, _ = agent.command("doctor")
+        assert status == 0 and re.search(rf"go_gorilla, process {server.pid} +it speaks TLS itself: 1 sockets", out), out
+
+
 # -- the log --------------------------------------------------------------------------------------------------------------
 
 def test_each_line_is_structured_and_a_repeated_problem_is_one_line():

@@ -359,7 +359,7 @@ def read_all(fd, seconds):
 
 def test_version():
     status, out, err = run("version")
-    assert (status, err) == (0, "") and re.fullmatch(r"wsvitals \d+\.\d+\S*\n", out), out
+    assert (status, err) == (0, "") and re.fullmatch(r"wsvitals \d+\.\d+\S*\nagent    .+\n", out), out
 
 
 def test_doctor_names_every_hook(running):

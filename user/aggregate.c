@@ -7,14 +7,26 @@
 
 struct aggregate *aggregate_new(const struct aggregate_config *config)
 {
+	const struct rates_config rates = {
+		.start_ns = config->start_ns,
+		.step_ns = 1000000000,
+		.nr_series = MAX_SERVERS,
+		.nr_samples = 1024, /* fifteen minutes, and some */
+	};
+	const struct window_config window = {
+		.start_ns = config->start_ns,
+		.nr_series = MAX_SERVERS,
+		.steps_sure = WINDOW_STEPS_SURE,
+		.bytes_max = 12 << 20,
+	};
 	struct aggregate *a = calloc(1, sizeof(*a));
 
 	if (!a)
 		return NULL;
 	a->config = *config;
 	a->sampled_ns = config->start_ns;
-	a->rates = rates_new(config->start_ns);
-	a->window = window_new(config->start_ns);
+	a->rates = rates_new(&rates);
+	a->window = window_new(&window);
 	a->channels = channels_new(config->key);
 	a->connections = connections_new();
 	if (!a->rates || !a->window || !a->channels || !a->connections) {
@@ -152,6 +164,18 @@ static int sample_rates(struct aggregate *a, const struct reading *reading)
 	return err;
 }
 
+static int sample_window(struct aggregate *a, uint32_t slot, const struct reading_server *server)
+{
+	int err = window_hist(a->window, slot, MEASURE_LATENCY, &server->hists->latency);
+
+	if (!err)
+		err = window_hist(a->window, slot, MEASURE_QUEUE_WAIT, &server->hists->queue_wait);
+	if (!err)
+		err = window_counts(a->window, slot, server->counters.n.received,
+				    server->counters.n.timed);
+	return err;
+}
+
 static int sample_windows(struct aggregate *a, const struct reading *reading)
 {
 	int err = 0;
@@ -163,8 +187,7 @@ static int sample_windows(struct aggregate *a, const struct reading *reading)
 			continue;
 		err = window_extremes(a->window, slot, &server->counters);
 		if (!err && reading->parts & READING_HISTS)
-			err = window_hists(a->window, slot, server->hists,
-					   server->counters.n.received, server->counters.n.timed);
+			err = sample_window(a, slot, server);
 	}
 	if (!err && reading->parts & READING_HISTS)
 		err = window_sample(a->window, reading->now_ns);

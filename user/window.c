@@ -16,10 +16,9 @@ struct cell {
 	uint32_t count;
 };
 
-/* One server's share of a step. */
+/* One series' share of a step. */
 struct part {
-	struct part *next;
-	uint32_t slot;
+	uint32_t series;
 	uint32_t nr_cells;
 	uint64_t sum[NR_MEASURES];
 	uint64_t min[NR_MEASURES], max[NR_MEASURES];
@@ -29,30 +28,31 @@ struct part {
 
 struct step {
 	uint64_t start_ns, end_ns;
-	struct part *parts;
+	struct part **parts; /* ascending series */
+	uint32_t nr_parts;
 	size_t bytes;
 };
 
-/* One server: cumulative as last read, cumulative at the start of the step, the step's extremes. */
-struct window_server {
-	struct server_hists last, base;
+/* Cumulative as last read, and at the start of the step. */
+struct cumulative {
+	struct hist last, base;
+};
+
+struct window_series {
+	struct cumulative *measures[NR_MEASURES]; /* NULL: nothing was ever measured */
 	uint64_t last_received, base_received;
 	uint64_t last_timed, base_timed;
-	uint64_t min[NR_MEASURES], max[NR_MEASURES];
+	uint64_t min[NR_MEASURES], max[NR_MEASURES]; /* of the step */
 };
 
 struct window {
+	struct window_config config;
 	uint64_t step_ns; /* start of the step that is not complete */
 	struct step steps[WINDOW_STEPS];
 	uint64_t first, next; /* ring: steps[first % …] … steps[(next - 1) % …] */
 	size_t bytes;
-	struct window_server *servers[MAX_SERVERS];
+	struct window_series *series[];
 };
-
-static const struct hist *hist_of(const struct server_hists *hists, enum measure measure)
-{
-	return measure == MEASURE_LATENCY ? &hists->latency : &hists->queue_wait;
-}
 
 static void extremes_reset(uint64_t *min, uint64_t *max)
 {
@@ -70,60 +70,70 @@ static void extremes_fold(uint64_t *min, uint64_t *max, uint64_t other_min, uint
 		*max = other_max;
 }
 
-struct window *window_new(uint64_t start_ns)
+struct window *window_new(const struct window_config *config)
 {
-	struct window *window = calloc(1, sizeof(*window));
+	struct window *window;
 
-	if (window)
-		window->step_ns = start_ns;
+	window = calloc(1, sizeof(*window) + config->nr_series * sizeof(struct window_series *));
+	if (!window)
+		return NULL;
+	window->config = *config;
+	window->step_ns = config->start_ns;
 	return window;
 }
 
 static void step_free(struct window *window, struct step *step)
 {
-	while (step->parts) {
-		struct part *part = step->parts;
-
-		step->parts = part->next;
-		free(part);
-	}
+	for (uint32_t i = 0; i < step->nr_parts; i++)
+		free(step->parts[i]);
+	free(step->parts);
 	window->bytes -= step->bytes;
 	memset(step, 0, sizeof(*step));
+}
+
+static void steps_free(struct window *window)
+{
+	for (; window->first < window->next; window->first++)
+		step_free(window, &window->steps[window->first % WINDOW_STEPS]);
 }
 
 void window_free(struct window *window)
 {
 	if (!window)
 		return;
-	for (; window->first < window->next; window->first++)
-		step_free(window, &window->steps[window->first % WINDOW_STEPS]);
-	for (size_t i = 0; i < MAX_SERVERS; i++)
-		free(window->servers[i]);
+	steps_free(window);
+	for (uint32_t i = 0; i < window->config.nr_series; i++) {
+		struct window_series *series = window->series[i];
+
+		for (int m = 0; series && m < NR_MEASURES; m++)
+			free(series->measures[m]);
+		free(series);
+	}
 	free(window);
 }
 
-static struct window_server *server_of(struct window *window, uint32_t slot)
+static struct window_series *series_of(struct window *window, uint32_t at)
 {
-	struct window_server *server = window->servers[slot];
+	struct window_series *series = window->series[at];
 
-	if (server)
-		return server;
-	server = calloc(1, sizeof(*server));
-	if (server)
-		extremes_reset(server->min, server->max);
-	window->servers[slot] = server;
-	return server;
+	if (series)
+		return series;
+	series = calloc(1, sizeof(*series));
+	if (series)
+		extremes_reset(series->min, series->max);
+	window->series[at] = series;
+	return series;
 }
 
-int window_extremes(struct window *window, uint32_t slot, const struct server_counters *counters)
+int window_extremes(struct window *window, uint32_t series, const struct server_counters *counters)
 {
-	struct window_server *server = server_of(window, slot);
+	struct window_series *of = series_of(window, series);
 
-	if (!server)
+	if (!of)
 		return -ENOMEM;
 	for (size_t i = 0; i < EPOCH_SLOTS; i++) {
-		const struct extreme *of[NR_MEASURES] = {&counters->latency[i],
-							 &counters->queue_wait[i]};
+		const struct extreme *slots[NR_MEASURES] = {&counters->latency[i],
+							    &counters->queue_wait[i]};
 
 		/*
 		 * Folding an epoch twice changes nothing, so the one that is not over yet is taken
@@ -131,24 +141,63 @@ int window_extremes(struct window *window, uint32_t slot, const struct server_co
 		 * spread_of only believes what the buckets allow.
 		 */
 		for (int m = 0; m < NR_MEASURES; m++)
-			if (of[m]->count && (of[m]->epoch + 1) << EPOCH_SHIFT > window->step_ns)
-				extremes_fold(&server->min[m], &server->max[m], of[m]->min_ns,
-					      of[m]->max_ns);
+			if (slots[m]->count &&
+			    (slots[m]->epoch + 1) << EPOCH_SHIFT > window->step_ns)
+				extremes_fold(&of->min[m], &of->max[m], slots[m]->min_ns,
+					      slots[m]->max_ns);
 	}
 	return 0;
 }
 
-int window_hists(struct window *window, uint32_t slot, const struct server_hists *hists,
-		 uint64_t received, uint64_t timed)
+int window_hist(struct window *window, uint32_t series, enum measure measure,
+		const struct hist *hist)
 {
-	struct window_server *server = server_of(window, slot);
+	struct window_series *of = series_of(window, series);
 
-	if (!server)
+	if (!of)
 		return -ENOMEM;
-	server->last = *hists;
-	server->last_received = received;
-	server->last_timed = timed;
+	if (!of->measures[measure])
+		of->measures[measure] = calloc(1, sizeof(struct cumulative));
+	if (!of->measures[measure])
+		return -ENOMEM;
+	of->measures[measure]->last = *hist;
 	return 0;
+}
+
+int window_counts(struct window *window, uint32_t series, uint64_t received, uint64_t timed)
+{
+	struct window_series *of = series_of(window, series);
+
+	if (!of)
+		return -ENOMEM;
+	of->last_received = received;
+	of->last_timed = timed;
+	return 0;
+}
+
+/* What was counted until now is the start of what comes. */
+static void series_rebase(struct window_series *series)
+{
+	for (int m = 0; m < NR_MEASURES; m++)
+		if (series->measures[m])
+			series->measures[m]->base = series->measures[m]->last;
+	series->base_received = series->last_received;
+	series->base_timed = series->last_timed;
+	extremes_reset(series->min, series->max);
+}
+
+static void step_begin(struct window *window, uint64_t now_ns)
+{
+	for (uint32_t i = 0; i < window->config.nr_series; i++)
+		if (window->series[i])
+			series_rebase(window->series[i]);
+	window->step_ns = now_ns;
+}
+
+void window_restart(struct window *window, uint64_t now_ns)
+{
+	steps_free(window);
+	step_begin(window, now_ns);
 }
 
 /* A step of an hour's absence may hold more than a cell can count: then it takes several. */
@@ -157,33 +206,33 @@ static uint32_t cells_needed(uint64_t count)
 	return (uint32_t)(count / UINT32_MAX + (count % UINT32_MAX != 0));
 }
 
-static uint32_t count_cells(const struct window_server *server)
+static uint32_t count_cells(const struct window_series *series)
 {
 	uint32_t nr = 0;
 
 	for (int m = 0; m < NR_MEASURES; m++) {
-		const struct hist *last = hist_of(&server->last, m),
-				  *base = hist_of(&server->base, m);
+		const struct cumulative *of = series->measures[m];
 
-		for (uint32_t i = 0; i < HIST_BUCKETS; i++)
-			nr += cells_needed(last->bucket[i] - base->bucket[i]);
+		for (uint32_t i = 0; of && i < HIST_BUCKETS; i++)
+			nr += cells_needed(of->last.bucket[i] - of->base.bucket[i]);
 	}
 	return nr;
 }
 
-static void fill_cells(struct part *part, const struct window_server *server)
+static void fill_cells(struct part *part, const struct window_series *series)
 {
 	struct cell *cell = part->cells;
 
 	for (unsigned m = 0; m < NR_MEASURES; m++) {
-		const struct hist *last = hist_of(&server->last, m),
-				  *base = hist_of(&server->base, m);
+		const struct cumulative *of = series->measures[m];
 
-		part->sum[m] = last->sum - base->sum;
-		part->min[m] = server->min[m];
-		part->max[m] = server->max[m];
+		part->min[m] = series->min[m];
+		part->max[m] = series->max[m];
+		if (!of)
+			continue;
+		part->sum[m] = of->last.sum - of->base.sum;
 		for (unsigned i = 0; i < HIST_BUCKETS; i++) {
-			uint64_t left = last->bucket[i] - base->bucket[i];
+			uint64_t left = of->last.bucket[i] - of->base.bucket[i];
 
 			for (; left; cell++) {
 				uint32_t take = left < UINT32_MAX ? (uint32_t)left : UINT32_MAX;
@@ -195,26 +244,25 @@ static void fill_cells(struct part *part, const struct window_server *server)
 	}
 }
 
-static int step_add(struct window *window, struct step *step, uint32_t slot)
+static int step_add(struct window *window, struct step *step, uint32_t at)
 {
-	struct window_server *server = window->servers[slot];
-	uint32_t nr = count_cells(server);
-	size_t bytes = sizeof(struct part) + nr * sizeof(struct cell);
+	const struct window_series *series = window->series[at];
+	uint32_t nr = count_cells(series);
+	size_t bytes = sizeof(struct part *) + sizeof(struct part) + nr * sizeof(struct cell);
 	struct part *part;
 
-	if (!nr && server->last_received == server->base_received &&
-	    server->last_timed == server->base_timed)
+	if (!nr && series->last_received == series->base_received &&
+	    series->last_timed == series->base_timed)
 		return 0;
-	part = calloc(1, bytes);
+	part = calloc(1, sizeof(struct part) + nr * sizeof(struct cell));
 	if (!part)
 		return -ENOMEM;
-	part->slot = slot;
+	part->series = at;
 	part->nr_cells = nr;
-	part->received = server->last_received - server->base_received;
-	part->timed = server->last_timed - server->base_timed;
-	fill_cells(part, server);
-	part->next = step->parts;
-	step->parts = part;
+	part->received = series->last_received - series->base_received;
+	part->timed = series->last_timed - series->base_timed;
+	fill_cells(part, series);
+	step->parts[step->nr_parts++] = part;
 	step->bytes += bytes;
 	window->bytes += bytes;
 	return 0;
@@ -223,16 +271,27 @@ static int step_add(struct window *window, struct step *step, uint32_t slot)
 static void forget_oldest(struct window *window)
 {
 	while (window->next - window->first >= WINDOW_STEPS ||
-	       (window->bytes > WINDOW_BYTES_MAX &&
-		window->next - window->first > WINDOW_STEPS_SURE)) {
+	       (window->bytes > window->config.bytes_max &&
+		window->next - window->first > window->config.steps_sure)) {
 		step_free(window, &window->steps[window->first % WINDOW_STEPS]);
 		window->first++;
 	}
 }
 
+static uint32_t count_series(const struct window *window)
+{
+	uint32_t nr = 0;
+
+	for (uint32_t i = 0; i < window->config.nr_series; i++)
+		nr += window->series[i] != NULL;
+	return nr;
+}
+
 int window_sample(struct window *window, uint64_t now_ns)
 {
+	struct part **fitting;
 	struct step *step;
+	uint32_t nr;
 	int err = 0;
 
 	if (now_ns + STEP_SLACK_NS < window->step_ns + WINDOW_STEP_NS)
@@ -241,24 +300,27 @@ int window_sample(struct window *window, uint64_t now_ns)
 	step = &window->steps[window->next % WINDOW_STEPS];
 	step->start_ns = window->step_ns;
 	step->end_ns = now_ns;
-	for (uint32_t slot = 0; slot < MAX_SERVERS && !err; slot++)
-		if (window->servers[slot])
-			err = step_add(window, step, slot);
+	nr = count_series(window);
+	step->parts = nr ? calloc(nr, sizeof(struct part *)) : NULL;
+	if (nr && !step->parts)
+		err = -ENOMEM;
+	for (uint32_t i = 0; i < window->config.nr_series && !err; i++)
+		if (window->series[i])
+			err = step_add(window, step, i);
 	if (err) { /* the step goes on: nothing is lost, and the next sample tries again */
 		step_free(window, step);
 		return err;
 	}
-	for (uint32_t slot = 0; slot < MAX_SERVERS; slot++) {
-		struct window_server *server = window->servers[slot];
-
-		if (!server)
-			continue;
-		server->base = server->last;
-		server->base_received = server->last_received;
-		server->base_timed = server->last_timed;
-		extremes_reset(server->min, server->max);
+	/* Most series are idle in most steps. Shrinking may fail, which does no harm. */
+	fitting = step->nr_parts ? realloc(step->parts, step->nr_parts * sizeof(struct part *))
+				 : NULL;
+	if (fitting) {
+		step->parts = fitting;
+	} else if (!step->nr_parts) {
+		free(step->parts);
+		step->parts = NULL;
 	}
-	window->step_ns = now_ns;
+	step_begin(window, now_ns);
 	window->next++;
 	return 0;
 }
@@ -283,40 +345,61 @@ void window_sum_empty(const struct window *window, uint64_t window_ns, uint64_t 
 	}
 }
 
-void window_add(const struct window *window, uint32_t slot, uint64_t window_ns, uint64_t now_ns,
+static const struct part *part_of(const struct step *step, uint32_t series)
+{
+	uint32_t first = 0, end = step->nr_parts;
+
+	while (first < end) {
+		uint32_t middle = first + (end - first) / 2;
+
+		if (step->parts[middle]->series == series)
+			return step->parts[middle];
+		if (step->parts[middle]->series < series)
+			first = middle + 1;
+		else
+			end = middle;
+	}
+	return NULL;
+}
+
+static void part_add(const struct part *part, struct window_sum *sum)
+{
+	for (uint32_t c = 0; c < part->nr_cells; c++)
+		sum->hist[part->cells[c].measure].bucket[part->cells[c].bucket] +=
+			part->cells[c].count;
+	for (int m = 0; m < NR_MEASURES; m++) {
+		sum->hist[m].sum += part->sum[m];
+		extremes_fold(&sum->min[m], &sum->max[m], part->min[m], part->max[m]);
+	}
+	sum->received += part->received;
+	sum->timed += part->timed;
+}
+
+void window_add(const struct window *window, uint32_t series, uint64_t window_ns, uint64_t now_ns,
 		struct window_sum *sum)
 {
-	const struct window_server *server = window->servers[slot];
+	const struct window_series *of = window->series[series];
 
-	if (!server)
+	if (!of)
 		return;
 	for (uint64_t i = window->next; i > window->first; i--) {
 		const struct step *step = &window->steps[(i - 1) % WINDOW_STEPS];
-		const struct part *part = step->parts;
+		const struct part *part;
 
 		if (!step_is_within(step, window_ns, now_ns))
 			break;
-		while (part && part->slot != slot)
-			part = part->next;
-		if (!part)
-			continue;
-		for (uint32_t c = 0; c < part->nr_cells; c++)
-			sum->hist[part->cells[c].measure].bucket[part->cells[c].bucket] +=
-				part->cells[c].count;
-		for (int m = 0; m < NR_MEASURES; m++) {
-			sum->hist[m].sum += part->sum[m];
-			extremes_fold(&sum->min[m], &sum->max[m], part->min[m], part->max[m]);
-		}
-		sum->received += part->received;
-		sum->timed += part->timed;
+		part = part_of(step, series);
+		if (part)
+			part_add(part, sum);
 	}
 	for (int m = 0; m < NR_MEASURES; m++) {
-		hist_add_difference(&sum->hist[m], hist_of(&server->last, m),
-				    hist_of(&server->base, m));
-		extremes_fold(&sum->min[m], &sum->max[m], server->min[m], server->max[m]);
+		if (of->measures[m])
+			hist_add_difference(&sum->hist[m], &of->measures[m]->last,
+					    &of->measures[m]->base);
+		extremes_fold(&sum->min[m], &sum->max[m], of->min[m], of->max[m]);
 	}
-	sum->received += server->last_received - server->base_received;
-	sum->timed += server->last_timed - server->base_timed;
+	sum->received += of->last_received - of->base_received;
+	sum->timed += of->last_timed - of->base_timed;
 }
 
 size_t window_bytes(const struct window *window)

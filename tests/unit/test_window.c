@@ -150,6 +150,16 @@ static void values_below_a_bound_are_counted_exactly(void **state)
 
 /* --- window --- */
 
+static struct window *window_of_servers(void)
+{
+	return window_new(&(struct window_config){START, MAX_SERVERS, WINDOW_STEPS_SURE, 12 << 20});
+}
+
+static struct rates *rates_of_servers(void)
+{
+	return rates_new(&(struct rates_config){START, SECOND, MAX_SERVERS, 1024});
+}
+
 struct source {
 	struct window *window;
 	struct server_hists hists;
@@ -158,7 +168,7 @@ struct source {
 
 static struct source source_new(void)
 {
-	return (struct source){.window = window_new(START)};
+	return (struct source){.window = window_of_servers()};
 }
 
 static void source_value(struct source *s, uint64_t at, uint64_t v)
@@ -183,9 +193,12 @@ static void source_sample(struct source *s, uint64_t now, bool hists)
 	assert_int_equal(window_extremes(s->window, SLOT_FIRST, &s->counters), 0);
 	if (!hists)
 		return;
-	assert_int_equal(window_hists(s->window, SLOT_FIRST, &s->hists, s->counters.n.received,
-				      s->counters.n.timed),
-			 0);
+	assert_int_equal(window_hist(s->window, SLOT_FIRST, MEASURE_LATENCY, &s->hists.latency), 0);
+	assert_int_equal(
+		window_hist(s->window, SLOT_FIRST, MEASURE_QUEUE_WAIT, &s->hists.queue_wait), 0);
+	assert_int_equal(
+		window_counts(s->window, SLOT_FIRST, s->counters.n.received, s->counters.n.timed),
+		0);
 	assert_int_equal(window_sample(s->window, now), 0);
 }
 
@@ -295,7 +308,7 @@ static void an_idle_server_costs_nothing(void **state)
 
 static void memory_is_bounded_and_five_minutes_are_sure(void **state)
 {
-	struct window *window = window_new(START);
+	struct window *window = window_of_servers();
 	struct server_hists hists = {0};
 	struct window_sum sum;
 
@@ -306,8 +319,11 @@ static void memory_is_bounded_and_five_minutes_are_sure(void **state)
 			hists.latency.bucket[i]++;
 			hists.queue_wait.bucket[i]++;
 		}
-		for (uint32_t slot = 0; slot < MAX_SERVERS; slot++)
-			assert_int_equal(window_hists(window, slot, &hists, step, step), 0);
+		for (uint32_t slot = 0; slot < MAX_SERVERS; slot++) {
+			window_hist(window, slot, MEASURE_LATENCY, &hists.latency);
+			window_hist(window, slot, MEASURE_QUEUE_WAIT, &hists.queue_wait);
+			assert_int_equal(window_counts(window, slot, step, step), 0);
+		}
 		assert_int_equal(window_sample(window, START + step * WINDOW_STEP_NS), 0);
 		assert_true(window_bytes(window) < 20u << 20);
 	}
@@ -315,6 +331,53 @@ static void memory_is_bounded_and_five_minutes_are_sure(void **state)
 	window_add(window, SLOT_FIRST, FIVE, START + 3600 * SECOND, &sum);
 	assert_int_equal(hist_count(&sum.hist[MEASURE_LATENCY]), 30 * HIST_BUCKETS);
 	window_free(window);
+}
+
+static void what_is_not_sure_goes_when_memory_is_used_up(void **state)
+{
+	const struct window_config config = {START, MAX_CHANNELS, 0, 4 << 20};
+	struct window *window = window_new(&config);
+	struct window_sum sum;
+	struct hist hist = {0};
+
+	(void)state;
+	for (uint64_t step = 1; step <= 60; step++) {
+		for (size_t i = 0; i < HIST_BUCKETS; i += 2)
+			hist.bucket[i]++;
+		for (uint32_t series = 0; series < MAX_CHANNELS; series++)
+			assert_int_equal(window_hist(window, series, MEASURE_LATENCY, &hist), 0);
+		assert_int_equal(window_sample(window, START + step * WINDOW_STEP_NS), 0);
+		assert_true(window_bytes(window) < 2 * (4u << 20));
+	}
+	/* and the window says so */
+	window_sum_empty(window, FIVE, START + 600 * SECOND, &sum);
+	window_add(window, MAX_CHANNELS - 1, FIVE, START + 600 * SECOND, &sum);
+	assert_int_equal(sum.from_ns, START + 580 * SECOND);
+	assert_int_equal(hist_count(&sum.hist[MEASURE_LATENCY]), 2 * (HIST_BUCKETS / 2));
+	window_free(window);
+}
+
+static void a_window_that_restarts_forgets_what_was(void **state)
+{
+	struct source s = source_new();
+
+	(void)state;
+	for (uint64_t t = 1; t <= 25; t++) {
+		source_value(&s, START + t * SECOND - 1, 1000 * t);
+		source_sample(&s, START + t * SECOND, true);
+	}
+	window_restart(s.window, START + 25 * SECOND);
+	assert_int_equal(window_bytes(s.window), 0);
+	assert_int_equal(source_spread(&s, FIVE, START + 25 * SECOND).count, 0);
+	source_value(&s, START + 28 * SECOND, 500);
+	source_sample(&s, START + 29 * SECOND, true);
+	assert_int_equal(source_sum(&s, FIVE, START + 29 * SECOND).received, 1);
+	assert_int_equal(source_sum(&s, FIVE, START + 29 * SECOND).from_ns, START + 25 * SECOND);
+	/* the second of the restart may have its extremes from before it */
+	assert_true(source_spread(&s, FIVE, START + 29 * SECOND).max_ns >= 500);
+	assert_true(source_spread(&s, FIVE, START + 29 * SECOND).max_ns <
+		    (double)hist_upper(hist_bucket(500)));
+	window_free(s.window);
 }
 
 static void a_step_may_hold_more_than_32_bits(void **state)
@@ -333,7 +396,7 @@ static void a_step_may_hold_more_than_32_bits(void **state)
 
 static void a_short_time_divides_by_itself(void **state)
 {
-	struct rates *rates = rates_new(START);
+	struct rates *rates = rates_of_servers();
 
 	(void)state;
 	rates_set(rates, SLOT_FIRST, RATE_MESSAGES, 50);
@@ -348,7 +411,7 @@ static void a_short_time_divides_by_itself(void **state)
 
 static void each_window_sees_its_own_time(void **state)
 {
-	struct rates *rates = rates_new(START);
+	struct rates *rates = rates_of_servers();
 	uint64_t count = 0;
 
 	(void)state;
@@ -368,7 +431,7 @@ static void each_window_sees_its_own_time(void **state)
 
 static void samples_in_a_hurry_do_not_use_up_the_ring(void **state)
 {
-	struct rates *rates = rates_new(START);
+	struct rates *rates = rates_of_servers();
 
 	(void)state;
 	/* ten a second, as when the end is awaited, for 16 minutes */
@@ -382,7 +445,7 @@ static void samples_in_a_hurry_do_not_use_up_the_ring(void **state)
 
 static void a_server_that_came_later_began_with_zero(void **state)
 {
-	struct rates *rates = rates_new(START);
+	struct rates *rates = rates_of_servers();
 
 	(void)state;
 	for (uint64_t t = 1; t <= 100; t++) {
@@ -396,7 +459,7 @@ static void a_server_that_came_later_began_with_zero(void **state)
 
 static void a_count_that_was_corrected_is_no_negative_rate(void **state)
 {
-	struct rates *rates = rates_new(START);
+	struct rates *rates = rates_of_servers();
 
 	(void)state;
 	rates_set(rates, SLOT_FIRST, RATE_ERRORS, 5);
@@ -404,6 +467,44 @@ static void a_count_that_was_corrected_is_no_negative_rate(void **state)
 	rates_set(rates, SLOT_FIRST, RATE_ERRORS, 4);
 	rates_sample(rates, START + 62 * SECOND);
 	assert_true(rates_get(rates, SLOT_FIRST, RATE_ERRORS, MINUTE) == 0);
+	rates_free(rates);
+}
+
+static void rates_that_restart_begin_with_zero(void **state)
+{
+	struct rates *rates = rates_of_servers();
+
+	(void)state;
+	for (uint64_t t = 1; t <= 100; t++) {
+		rates_set(rates, SLOT_FIRST, RATE_MESSAGES, t * 1000);
+		rates_sample(rates, START + t * SECOND);
+	}
+	rates_restart(rates, START + 100 * SECOND);
+	assert_true(rates_get(rates, SLOT_FIRST, RATE_MESSAGES, MINUTE) == 0);
+	rates_set(rates, SLOT_FIRST, RATE_MESSAGES, 100 * 1000 + 30);
+	rates_set(rates, SLOT_FIRST + 1, RATE_MESSAGES, 60); /* came after it */
+	rates_sample(rates, START + 110 * SECOND);
+	assert_near(rates_get(rates, SLOT_FIRST, RATE_MESSAGES, MINUTE), 3, 1e-9);
+	assert_near(rates_get(rates, SLOT_FIRST + 1, RATE_MESSAGES, 15 * MINUTE), 6, 1e-9);
+	rates_free(rates);
+}
+
+static void coarse_samples_divide_by_the_time_between_them(void **state)
+{
+	struct rates *rates = rates_new(&(struct rates_config){START, 10 * SECOND, 2, 104});
+
+	(void)state;
+	/* 5 a second for twenty minutes, seen every second, kept every ten */
+	for (uint64_t t = 1; t <= 1203; t++) {
+		rates_set(rates, 1, RATE_MESSAGES, 5 * t);
+		rates_sample(rates, START + t * SECOND);
+		assert_near(rates_get(rates, 1, RATE_MESSAGES, MINUTE), 5, 1e-9);
+		assert_near(rates_get(rates, 1, RATE_MESSAGES, 15 * MINUTE), 5, 1e-9);
+	}
+	/* what happened before the window, and the step that it begins in, is not in it */
+	for (uint64_t t = 1204; t <= 1274; t++)
+		rates_sample(rates, START + t * SECOND);
+	assert_true(rates_get(rates, 1, RATE_MESSAGES, MINUTE) == 0);
 	rates_free(rates);
 }
 
@@ -442,6 +543,13 @@ int main(void)
 			 a_server_that_came_later_began_with_zero),
 		SENTENCE("a count that was corrected is no negative rate",
 			 a_count_that_was_corrected_is_no_negative_rate),
+		SENTENCE("what is not sure goes when memory is used up",
+			 what_is_not_sure_goes_when_memory_is_used_up),
+		SENTENCE("a window that restarts forgets what was",
+			 a_window_that_restarts_forgets_what_was),
+		SENTENCE("rates that restart begin with zero", rates_that_restart_begin_with_zero),
+		SENTENCE("coarse samples divide by the time between them",
+			 coarse_samples_divide_by_the_time_between_them),
 	};
 
 	return check_run("window", NULL, NULL, 0, 0, tests, COUNT(tests));

@@ -7,29 +7,34 @@
 
 struct aggregate *aggregate_new(const struct aggregate_config *config)
 {
-	const struct rates_config rates = {
-		.start_ns = config->start_ns,
-		.step_ns = 1000000000,
-		.nr_series = MAX_SERVERS,
-		.nr_samples = 1024, /* fifteen minutes, and some */
-	};
-	const struct window_config window = {
-		.start_ns = config->start_ns,
-		.nr_series = MAX_SERVERS,
-		.steps_sure = WINDOW_STEPS_SURE,
-		.bytes_max = 12 << 20,
-	};
+	/* Fifteen minutes of samples, and some: a sample may come a tenth of a step early. */
+	struct rates_config rates = {.step_ns = 1000000000, .nr_samples = 1024};
+	struct rates_config channel_rates = {.step_ns = 10000000000, .nr_samples = 104};
+	struct window_config window = {.steps_sure = WINDOW_STEPS_SURE, .bytes_max = 12 << 20};
+	struct window_config channel_window = {.bytes_max = 4 << 20};
 	struct aggregate *a = calloc(1, sizeof(*a));
 
+	rates.nr_series = window.nr_series = MAX_SERVERS;
+	channel_rates.nr_series = NR_SERIES;
+	channel_window.nr_series = MAX_CHANNELS;
 	if (!a)
 		return NULL;
 	a->config = *config;
 	a->sampled_ns = config->start_ns;
+	a->since_ns = config->start_ns;
+	a->since_wall_ns = config->start_wall_ns;
+	a->walked_ns = config->start_ns;
+	rates.start_ns = channel_rates.start_ns = config->start_ns;
+	window.start_ns = channel_window.start_ns = config->start_ns;
 	a->rates = rates_new(&rates);
 	a->window = window_new(&window);
+	a->channel_rates = rates_new(&channel_rates);
+	a->channel_window = window_new(&channel_window);
 	a->channels = channels_new(config->key);
 	a->connections = connections_new();
-	if (!a->rates || !a->window || !a->channels || !a->connections) {
+	a->usage = usage_new();
+	if (!a->rates || !a->window || !a->channel_rates || !a->channel_window || !a->channels ||
+	    !a->connections || !a->usage) {
 		aggregate_free(a);
 		return NULL;
 	}
@@ -42,8 +47,14 @@ void aggregate_free(struct aggregate *aggregate)
 		return;
 	rates_free(aggregate->rates);
 	window_free(aggregate->window);
+	rates_free(aggregate->channel_rates);
+	window_free(aggregate->channel_window);
+	usage_free(aggregate->usage);
+	baseline_free(aggregate->baseline);
 	channels_free(aggregate->channels);
 	connections_free(aggregate->connections);
+	for (uint32_t slot = 0; slot < MAX_SERVERS; slot++)
+		free(aggregate->walked.ages[slot]);
 	free(aggregate->moments);
 	free(aggregate);
 }
@@ -58,6 +69,7 @@ static void record_open(struct aggregate *a, const struct record *record)
 		.id = open->event.id,
 		.open_ns = open->event.now_ns,
 		.server = open->server,
+		.row = USAGE_NONE,
 		.seen = a->walked.number,
 	};
 	struct handshake handshake;
@@ -71,22 +83,51 @@ static void record_open(struct aggregate *a, const struct record *record)
 		a->folded++;
 	else if (channels_learn(a->channels, &key, connection.channel) && a->config.name_channel)
 		a->config.name_channel(&key, connection.channel, a->config.ctx);
-	if (connections_put(a->connections, &connection))
-		a->labels_full++;
-	moment_add(a, open->event.now_ns, +1);
+	account_open(a, &connection);
+	moment_add(a, &(struct moment){
+			      .at_ns = open->event.now_ns,
+			      .change = +1,
+			      .server = open->server,
+			      .series = (uint16_t)usage_series(open->server, connection.channel),
+		      });
+}
+
+static void record_refused(struct aggregate *a, const struct record *record)
+{
+	const struct event_open *open = &record->open;
+	struct channel_key key = {.path_hash = open->path_hash, .server = open->server};
+	struct handshake handshake;
+	uint16_t channel;
+	uint64_t user;
+
+	if (open->upstream)
+		return;
+	handshake_parse(record->request, record->response, &handshake);
+	user = label_user(a->config.key, open->peer.addr, handshake.forwarded_for);
+	channel = channels_lookup(a->channels, &key);
+	account_refused(a, open, user, channel);
+	recent_refused(a, record, &handshake, user, channel);
 }
 
 static void record_close(struct aggregate *a, const struct record *record)
 {
 	const struct event_close *close = &record->close;
-	const struct connection *connection = connections_find(a->connections, close->event.id);
+	struct connection *connection = connections_find(a->connections, close->event.id);
+	uint16_t channel = connection ? connection->channel : close->channel;
 
 	if (close->upstream)
 		return;
 	/* The record comes when the socket is gone, which may be long after the close. */
-	moment_add(a, connection ? connection->open_ns + close->duration_ns : close->event.now_ns,
-		   -1);
-	recent_closed(a, record, connection);
+	moment_add(a, &(struct moment){
+			      .at_ns = connection ? connection->open_ns + close->duration_ns
+						  : close->event.now_ns,
+			      .change = -1,
+			      .server = close->server,
+			      .series = (uint16_t)usage_series(close->server, channel),
+		      });
+	account_close(a, close, connection);
+	if (!connection || !connection->over)
+		recent_closed(a, record, connection);
 	connections_remove(a->connections, close->event.id);
 }
 
@@ -98,7 +139,7 @@ void aggregate_record(struct aggregate *aggregate, const struct record *record)
 		record_open(aggregate, record);
 		break;
 	case EVENT_REFUSED:
-		recent_refused(aggregate, record);
+		record_refused(aggregate, record);
 		break;
 	case EVENT_REASON:
 		recent_reason(aggregate, record);
@@ -164,6 +205,26 @@ static int sample_rates(struct aggregate *a, const struct reading *reading)
 	return err;
 }
 
+/* The counts of a channel are as of a walk, so its samples are, too. */
+static int sample_channel_rates(struct aggregate *a, const struct reading *reading)
+{
+	int err = 0;
+
+	for (uint32_t series = 0; series < NR_SERIES && !err; series++) {
+		const struct total *total = &a->totals[series];
+
+		if (!total->received && !total->sent && !total->errors)
+			continue;
+		err = rates_set(a->channel_rates, series, RATE_MESSAGES,
+				total->received + total->sent);
+		if (!err)
+			err = rates_set(a->channel_rates, series, RATE_ERRORS, total->errors);
+	}
+	if (!err)
+		rates_sample(a->channel_rates, reading->now_ns);
+	return err;
+}
+
 static int sample_window(struct aggregate *a, uint32_t slot, const struct reading_server *server)
 {
 	int err = window_hist(a->window, slot, MEASURE_LATENCY, &server->hists->latency);
@@ -194,6 +255,26 @@ static int sample_windows(struct aggregate *a, const struct reading *reading)
 	return err;
 }
 
+/* The kernel has no extremes of a channel; what was received is known as of the walk. */
+static int sample_channel_windows(struct aggregate *a, const struct reading *reading)
+{
+	int err = 0;
+
+	for (uint32_t slot = CHANNEL_FIRST; slot < MAX_CHANNELS && !err; slot++) {
+		const struct channel_stats *stats = reading->channels[slot];
+
+		if (stats)
+			err = window_hist(a->channel_window, slot, MEASURE_LATENCY,
+					  &stats->latency);
+		if (!err && (stats || a->totals[slot].received))
+			err = window_counts(a->channel_window, slot, a->totals[slot].received,
+					    stats ? hist_count(&stats->latency) : 0);
+	}
+	if (!err)
+		err = window_sample(a->channel_window, reading->now_ns);
+	return err;
+}
+
 int aggregate_sample(struct aggregate *aggregate, const struct reading *reading)
 {
 	int err = 0;
@@ -206,7 +287,11 @@ int aggregate_sample(struct aggregate *aggregate, const struct reading *reading)
 	peak_take(aggregate, reading);
 	if (!err)
 		err = sample_rates(aggregate, reading);
+	if (!err && reading->parts & READING_WALK)
+		err = sample_channel_rates(aggregate, reading);
 	if (!err)
 		err = sample_windows(aggregate, reading);
+	if (!err && reading->parts & READING_WALK && reading->parts & READING_CHANNELS)
+		err = sample_channel_windows(aggregate, reading);
 	return err;
 }

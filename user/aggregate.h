@@ -96,7 +96,22 @@ struct server_summary {
 /* Valid until the next call of the aggregate that it came from. */
 struct summary {
 	uint64_t now_ns, since_ns; /* wall clock */
-	double uptime_s;
+	double uptime_s;           /* of the program, whether counting began anew or not */
+	double counted_s;          /* since counting began */
+
+	/*
+	 * With a filter all numbers are those of the connections that it matches, but for the books
+	 * and hooks below, which are the host's. What has no source for such a part is not there:
+	 * spreads say so themselves.
+	 */
+	bool filtered;
+	bool partial;     /* some of this user's connections may be among the "other" */
+	bool has_details; /* text, binary, control frames, outcomes of pairing, bytes seen */
+	bool has_peak;
+	bool has_rates; /* and error_rate */
+	bool has_upstream;
+	char filter_server[LABEL_SIZE], filter_channel[LABEL_SIZE]; /* "" = not narrowed */
+	char filter_user[LABEL_USER_SIZE]; /* the pseudonym; "" also for what can be nobody's */
 	double window_s; /* of latency and queue_wait; shorter when less was counted */
 
 	struct server_counters_fields n; /* all servers, without upstream */
@@ -168,6 +183,13 @@ void aggregate_undecodable(struct aggregate *aggregate);
  */
 int aggregate_sample(struct aggregate *aggregate, const struct reading *reading);
 
+/*
+ * Counting begins anew with this reading, which is to have all parts: counters, rates, windows, the
+ * peak and recent errors. Labels and names stay. Connections that are open count as opened, messages
+ * that wait as received, so the books still balance. 0 or -ENOMEM, then everything goes on as it was.
+ */
+int aggregate_reset(struct aggregate *aggregate, const struct reading *reading);
+
 #define AGGREGATE_WINDOW_NS (300 * 1000000000ull) /* SPEC 4: the default */
 
 /* Which connections a summary is about: those that match all that is given. */
@@ -178,7 +200,11 @@ struct filter {
 	uint64_t window_ns;  /* of latency and queue wait, at most an hour; 0: the default */
 };
 
-/* After the first sample. filter: NULL for everything. */
+/*
+ * After the first sample. filter: NULL for everything. The kernel counts by server. By channel and
+ * user the sources are the walk and the records of closes: exact up to the last walk, but for
+ * connections whose records were lost; rates of channels are sampled every 10 s.
+ */
 void aggregate_summary(struct aggregate *aggregate, const struct filter *filter,
 		       struct summary *ret_summary);
 

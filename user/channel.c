@@ -150,3 +150,13 @@ const char *channels_name(const struct channels *channels, uint16_t slot)
 		return other;
 	return channels->channels[slot].name;
 }
+
+uint16_t channels_end(const struct channels *channels)
+{
+	return channels->nr;
+}
+
+uint16_t channels_server(const struct channels *channels, uint16_t slot)
+{
+	return channels->channels[slot].server;
+}

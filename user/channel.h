@@ -36,6 +36,9 @@ uint16_t channels_place(struct channels *channels, uint16_t server, struct text 
 bool channels_learn(struct channels *channels, const struct channel_key *key, uint16_t slot);
 /* The slot of a path hash, or CHANNEL_NONE. */
 uint16_t channels_lookup(const struct channels *channels, const struct channel_key *key);
+/* One beyond the last slot that has a name of its own. */
+uint16_t channels_end(const struct channels *channels);
+uint16_t channels_server(const struct channels *channels, uint16_t slot); /* of one of these */
 const char *channels_name(const struct channels *channels, uint16_t slot);
 
 #endif

@@ -137,6 +137,17 @@ void connections_sweep(struct connections *connections, uint32_t seen)
 	}
 }
 
+struct connection *connections_next(struct connections *connections, size_t *at)
+{
+	while (*at < connections->size) {
+		struct connection *connection = &connections->table[(*at)++];
+
+		if (connection->id)
+			return connection;
+	}
+	return NULL;
+}
+
 size_t connections_count(const struct connections *connections)
 {
 	return connections->count;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause */
 /*
- * Labels of the open connections, by id, from their open record to their close record. Bounded:
- * when it is full, further connections have no label and are counted as such.
+ * Labels of the open connections, by id, from their open record (or the walk that first saw them) to
+ * their close record, and how much of their traffic has been counted for these labels. Bounded: when
+ * it is full, further connections have no label and are counted as such.
  */
 #ifndef WSVITALS_CONNECTION_H
 #define WSVITALS_CONNECTION_H
@@ -9,16 +10,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CONNECTIONS_MAX (3u << 16) /* 196 608: twice the largest host of SPEC 8, 8 MB */
+#define CONNECTIONS_MAX (3u << 16) /* 196 608: twice the largest host of SPEC 8, 16 MB */
 
 struct connection {
 	uint64_t id; /* not 0 */
 	uint64_t user;
 	uint64_t open_ns;
-	uint16_t channel; /* slot */
-	uint16_t server;  /* slot */
-	uint32_t seen;    /* the walk that last saw it */
+	uint64_t bytes_received, bytes_sent; /* counted so far */
+	uint32_t received, sent;             /* the same; they wrap, as the kernel's do */
+	uint16_t channel;                    /* slot */
+	uint16_t server;                     /* slot */
+	uint32_t row;                        /* of its labels in usage.h, or USAGE_NONE */
+	uint32_t seen : 31;                  /* the walk that last saw it */
+	uint32_t over : 1;                   /* it had been closed before counting began anew */
 };
+_Static_assert(sizeof(struct connection) == 64, "memory of SPEC 8");
 
 struct connections;
 
@@ -32,6 +38,8 @@ struct connection *connections_find(struct connections *connections, uint64_t id
 void connections_remove(struct connections *connections, uint64_t id);
 /* Forgets all that this walk did not see. */
 void connections_sweep(struct connections *connections, uint32_t seen);
+/* One after the other; *at begins as 0. NULL: that was the last. */
+struct connection *connections_next(struct connections *connections, size_t *at);
 size_t connections_count(const struct connections *connections);
 
 #endif

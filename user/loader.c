@@ -562,18 +562,27 @@ int loader_rare(struct loader *loader, uint32_t slot, struct server_rare *ret_ra
 		       : 0;
 }
 
-int loader_channel(struct loader *loader, uint32_t slot, struct channel_stats *ret_stats)
-{
-	return bpf_map_lookup_elem(bpf_map__fd(loader->skel->maps.channel_stats), &slot, ret_stats)
-		       ? -errno
-		       : 0;
-}
-
 int loader_name_channel(struct loader *loader, const struct channel_key *key, uint16_t slot)
 {
 	return bpf_map_update_elem(bpf_map__fd(loader->skel->maps.channels), key, &slot, BPF_ANY)
 		       ? -errno
 		       : 0;
+}
+
+int loader_each_channel(struct loader *loader, loader_channel_fn fn, void *ctx)
+{
+	int fd = bpf_map__fd(loader->skel->maps.channel_stats), err = 0;
+	struct channel_stats stats;
+
+	/* Slots are named one after the other, but not all in this life of the program. */
+	for (uint32_t slot = 1; slot < MAX_CHANNELS && !err; slot++) {
+		if (bpf_map_lookup_elem(fd, &slot, &stats))
+			return -errno;
+		if (stats.opened || stats.received || stats.sent || stats.bytes_received ||
+		    stats.bytes_sent || stats.closed)
+			err = fn((uint16_t)slot, &stats, ctx);
+	}
+	return err;
 }
 
 int loader_each_server(struct loader *loader, loader_server_fn fn, void *ctx)

@@ -55,13 +55,15 @@ int loader_receive(struct loader *loader, int timeout_ms, loader_record_fn fn, v
 int loader_counters(struct loader *loader, uint32_t slot, struct server_counters *ret_counters);
 int loader_hists(struct loader *loader, uint32_t slot, struct server_hists *ret_hists);
 int loader_rare(struct loader *loader, uint32_t slot, struct server_rare *ret_rare);
-int loader_channel(struct loader *loader, uint32_t slot, struct channel_stats *ret_stats);
 int loader_books(struct loader *loader, struct book_fields *ret_books);
 
 /* Server slots in use, SLOT_OTHER and SLOT_UPSTREAM excepted. */
 typedef int (*loader_server_fn)(const struct server_key *key, const struct server_info *info,
 				void *ctx);
 int loader_each_server(struct loader *loader, loader_server_fn fn, void *ctx);
+/* Channels on which something was counted. */
+typedef int (*loader_channel_fn)(uint16_t slot, const struct channel_stats *stats, void *ctx);
+int loader_each_channel(struct loader *loader, loader_channel_fn fn, void *ctx);
 typedef int (*loader_outcome_fn)(const struct outcome_key *key, uint64_t count, void *ctx);
 int loader_each_outcome(struct loader *loader, loader_outcome_fn fn, void *ctx);
 typedef int (*loader_unseen_fn)(const struct unseen_key *key, uint64_t count, void *ctx);

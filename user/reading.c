@@ -50,6 +50,8 @@ void reading_free(struct reading *reading)
 		free(reading->servers[i].hists);
 		free(reading->servers[i].rare);
 	}
+	for (size_t i = 0; i < MAX_CHANNELS; i++)
+		free(reading->channels[i]);
 	free(reading->outcomes);
 	free(reading->walk);
 	free(reading);
@@ -67,6 +69,9 @@ unsigned reading_due(const struct reading *reading, uint64_t now_ns)
 	if (!reading->walk_ns || reading->nr_walk < READING_FEW ||
 	    now_ns - reading->walk_ns >= READING_EVERY_NS)
 		parts |= READING_WALK;
+	/* With a walk: what a channel received is known as of one, what was timed as of the other. */
+	if (!reading->channels_ns || now_ns - reading->channels_ns >= READING_EVERY_NS)
+		parts |= READING_CHANNELS | READING_WALK;
 	return parts;
 }
 
@@ -207,6 +212,20 @@ static int take_hists(struct loader *loader, uint32_t slot, struct reading_serve
 	return err ? err : loader_rare(loader, slot, server->rare);
 }
 
+static int take_channel(uint16_t slot, const struct channel_stats *stats, void *ctx)
+{
+	struct reading *reading = ctx;
+
+	if (slot >= MAX_CHANNELS)
+		return 0;
+	if (!reading->channels[slot])
+		reading->channels[slot] = malloc(sizeof(*stats));
+	if (!reading->channels[slot])
+		return -ENOMEM;
+	*reading->channels[slot] = *stats;
+	return 0;
+}
+
 static int take_walk(struct loader *loader, struct reading *reading)
 {
 	struct server_counters counters;
@@ -268,6 +287,12 @@ int reading_take(struct reading *reading, struct loader *loader, unsigned parts,
 		err = loader_each_unseen(loader, take_unseen, reading);
 		if (err)
 			return err;
+	}
+	if (parts & READING_CHANNELS) {
+		err = loader_each_channel(loader, take_channel, reading);
+		if (err)
+			return err;
+		reading->channels_ns = now_ns;
 	}
 	reading->nr_hooks = 0;
 	return loader_each_hook(loader, take_hook, reading);

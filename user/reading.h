@@ -26,9 +26,10 @@ struct loader;
 
 /* What a reading holds beside the counters, outcomes, books and hooks that it always does. */
 enum reading_part {
-	READING_HISTS = 1, /* hists and rare of every used server */
-	READING_WALK = 2,  /* before and walk */
-	READING_ALL = READING_HISTS | READING_WALK,
+	READING_HISTS = 1,    /* hists and rare of every used server */
+	READING_WALK = 2,     /* before and walk */
+	READING_CHANNELS = 4, /* channels */
+	READING_ALL = READING_HISTS | READING_WALK | READING_CHANNELS,
 };
 
 struct reading_server {
@@ -70,8 +71,10 @@ struct reading {
 	unsigned parts;    /* enum reading_part: read this time; the others are as they were */
 	uint64_t hists_ns; /* when these parts were last read; 0 = never */
 	uint64_t walk_ns;
+	uint64_t channels_ns;
 	struct book_fields books;
-	struct reading_server servers[MAX_SERVERS]; /* by slot */
+	struct reading_server servers[MAX_SERVERS];   /* by slot */
+	struct channel_stats *channels[MAX_CHANNELS]; /* by slot; NULL: nothing was counted */
 	struct reading_outcome *outcomes;
 	size_t nr_outcomes, max_outcomes;
 	struct walk_record *walk;

@@ -17,25 +17,25 @@ static struct recent *recent_new(struct aggregate *a, const struct record *recor
 	memset(recent, 0, sizeof(*recent));
 	recent->row.type = type;
 	recent->server = server;
+	recent->user = USER_OTHER;
 	recent->now_ns = record->event.now_ns;
 	return recent;
 }
 
-void recent_refused(struct aggregate *a, const struct record *record)
+void recent_refused(struct aggregate *a, const struct record *record,
+		    const struct handshake *handshake, uint64_t user, uint16_t channel)
 {
 	const struct event_open *open = &record->open;
-	enum error_type type = error_of_status(open->status);
-	struct handshake handshake;
+	struct recent *recent;
 	struct error_row *row;
 
-	if (open->upstream)
-		return;
-	handshake_parse(record->request, record->response, &handshake);
-	row = &recent_new(a, record, open->server, type)->row;
-	label_user_text(label_user(a->config.key, open->peer.addr, handshake.forwarded_for),
-			row->user);
+	recent = recent_new(a, record, open->server, error_of_status(open->status));
+	recent->user = user;
+	recent->channel = channel;
+	row = &recent->row;
+	label_user_text(user, row->user);
 	/* A refused path gets no slot: scanners would use them up. */
-	label_clean(handshake.path, row->channel, sizeof(row->channel));
+	label_clean(handshake->path, row->channel, sizeof(row->channel));
 	row->has_status = true;
 	row->status = open->status;
 	row->has_initiator = open->status != 0;
@@ -45,7 +45,7 @@ void recent_refused(struct aggregate *a, const struct record *record)
 	else if (!open->status)
 		snprintf(row->message, sizeof(row->message), "no answer before the socket closed");
 	else
-		label_clean(handshake.status_line, row->message, sizeof(row->message));
+		label_clean(handshake->status_line, row->message, sizeof(row->message));
 }
 
 static struct reason *reason_find(struct aggregate *a, uint64_t id)
@@ -121,15 +121,20 @@ void recent_closed(struct aggregate *a, const struct record *record,
 	const struct event_close *close = &record->close;
 	enum error_type type = error_of_record(close);
 	uint16_t channel = connection ? connection->channel : close->channel;
+	struct recent *recent;
 	struct error_row *row;
 
 	if (type == ERROR_NONE)
 		return;
-	row = &recent_new(a, record, close->server, type)->row;
+	recent = recent_new(a, record, close->server, type);
+	recent->channel = channel;
+	row = &recent->row;
 	if (channel != CHANNEL_NONE)
 		snprintf(row->channel, sizeof(row->channel), "%s",
 			 channels_name(a->channels, channel));
-	if (connection)
+	if (connection) {
+		recent->user = connection->user;
 		label_user_text(connection->user, row->user);
+	}
 	close_describe(a, close, row);
 }

@@ -13,8 +13,9 @@
 #include "event.h"
 
 struct spread {
-	bool available; /* false: this kernel has no hook for it */
-	uint64_t count; /* 0: the others mean nothing */
+	bool available;      /* false: this kernel has no hook for it, or the filter no source */
+	bool no_percentiles; /* nothing but count, average, minimum and maximum is known */
+	uint64_t count;      /* 0: the others mean nothing */
 	double p50_ns, p95_ns, p99_ns, avg_ns, min_ns, max_ns;
 };
 

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause
 /* Numbers for people, out of the last reading and of what was kept of those before. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "state.h"
+
+#define SECOND_NS 1000000000ull
 
 enum error_type error_of_outcome(const struct outcome_key *key)
 {
@@ -59,12 +62,10 @@ static void code_add(struct code_counts *counts, uint16_t code, unsigned by, uin
 
 /* One row of the outcomes into the numbers of its server and of all. */
 static void summarise_outcome(struct summary *s, struct server_summary *server,
-			      const struct reading_outcome *outcome)
+			      const struct outcome_key *key, uint64_t count)
 {
-	const struct outcome_key *key = &outcome->key;
 	enum error_type type = error_of_outcome(key);
 	unsigned by = key->initiator == BY_SERVER ? BY_SERVER : BY_CLIENT;
-	uint64_t count = outcome->count;
 
 	switch (key->kind) {
 	case OUTCOME_REFUSED:
@@ -96,71 +97,79 @@ static void summarise_outcome(struct summary *s, struct server_summary *server,
 	server->errors += count;
 }
 
-static void summarise_outcomes(const struct reading *reading, struct summary *s,
-			       struct server_summary *by_slot[MAX_SERVERS])
-{
-	for (size_t i = 0; i < reading->nr_outcomes; i++) {
-		uint32_t slot = reading->outcomes[i].key.server;
-
-		/* An outcome that was corrected leaves a 0 behind. */
-		if (slot != SLOT_UPSTREAM && by_slot[slot] && reading->outcomes[i].count)
-			summarise_outcome(s, by_slot[slot], &reading->outcomes[i]);
-	}
-}
-
 /* "other" has a row when something is in it. */
-static bool server_is_shown(const struct reading *reading, uint32_t slot)
+static bool server_is_shown(const struct aggregate *a, uint32_t slot,
+			    const struct server_counters_fields *n)
 {
-	const struct reading_server *server = &reading->servers[slot];
+	const struct reading *reading = a->reading;
 
-	if (!server->used || slot == SLOT_UPSTREAM)
+	if (!reading->servers[slot].used)
 		return false;
-	if (slot != SLOT_OTHER || counters_any(&server->counters.n))
+	if (slot != SLOT_OTHER || counters_any(n))
 		return true;
 	for (size_t i = 0; i < reading->nr_outcomes; i++)
-		if (reading->outcomes[i].key.server == SLOT_OTHER && reading->outcomes[i].count)
+		if (reading->outcomes[i].key.server == SLOT_OTHER &&
+		    since_outcome(a, &reading->outcomes[i]))
 			return true;
 	return false;
 }
 
-static void summarise_servers(struct aggregate *a, struct summary *s, uint64_t window_ns)
+static struct server_summary *server_add(const struct aggregate *a, struct summary *s,
+					 uint32_t slot)
+{
+	struct server_summary *server = &s->servers[s->nr_servers++];
+
+	server->slot = slot;
+	snprintf(server->name, sizeof(server->name), "%s",
+		 slot == SLOT_OTHER ? "other" : a->names[slot]);
+	return server;
+}
+
+/* --- by server: from the kernel's counters --- */
+
+static void summarise_servers(struct aggregate *a, const struct match *match, struct summary *s)
 {
 	const struct reading *reading = a->reading;
 	struct server_summary *by_slot[MAX_SERVERS] = {0};
 	struct window_sum sum;
 
 	for (uint32_t slot = 0; slot < MAX_SERVERS; slot++) {
-		const struct reading_server *from = &reading->servers[slot];
-		struct server_summary *server = &s->servers[s->nr_servers];
+		struct server_counters_fields n;
+		struct server_summary *server;
 
-		if (!server_is_shown(reading, slot))
+		since_counters(a, slot, &n);
+		if (!match->servers[slot] || !server_is_shown(a, slot, &n))
 			continue;
-		s->nr_servers++;
-		by_slot[slot] = server;
-		server->slot = slot;
-		snprintf(server->name, sizeof(server->name), "%s",
-			 slot == SLOT_OTHER ? "other" : a->names[slot]);
-		server->n = from->counters.n;
+		server = by_slot[slot] = server_add(a, s, slot);
+		server->n = n;
 		server->active = a->walked.active[slot];
-		server->rate_1m = rates_get(a->rates, slot, RATE_MESSAGES, 60 * 1000000000ull);
-		server->hists = from->hists;
-		server->rare = from->rare;
-		counters_add(&s->n, &from->counters.n);
-		window_sum_empty(a->window, window_ns, reading->now_ns, &sum);
-		window_add(a->window, slot, window_ns, reading->now_ns, &sum);
+		server->rate_1m = rates_get(a->rates, slot, RATE_MESSAGES, 60 * SECOND_NS);
+		server->hists = since_hists(a, slot);
+		server->rare = since_rare(a, slot);
+		counters_add(&s->n, &n);
+		window_sum_empty(a->window, match->window_ns, reading->now_ns, &sum);
+		window_add(a->window, slot, match->window_ns, reading->now_ns, &sum);
 		server->latency = spread_of(&sum.hist[MEASURE_LATENCY], sum.min[MEASURE_LATENCY],
 					    sum.max[MEASURE_LATENCY], 1);
 	}
-	summarise_outcomes(reading, s, by_slot);
+	for (size_t i = 0; i < reading->nr_outcomes; i++) {
+		const struct outcome_key *key = &reading->outcomes[i].key;
+		uint64_t count = since_outcome(a, &reading->outcomes[i]);
+
+		/* An outcome that was corrected leaves a 0 behind. */
+		if (by_slot[key->server] && count)
+			summarise_outcome(s, by_slot[key->server], key, count);
+	}
 }
 
-static double rate_of_all(const struct aggregate *a, enum rate_of what, uint64_t seconds)
+static double rate_of(const struct aggregate *a, const struct match *match, enum rate_of what,
+		      uint64_t seconds)
 {
 	double rate = 0;
 
 	for (uint32_t slot = 0; slot < MAX_SERVERS; slot++)
-		if (slot != SLOT_UPSTREAM)
-			rate += rates_get(a->rates, slot, what, seconds * 1000000000ull);
+		if (match->servers[slot])
+			rate += rates_get(a->rates, slot, what, seconds * SECOND_NS);
 	return rate;
 }
 
@@ -172,15 +181,16 @@ static bool hook_is_attached(const struct reading *reading, const char *name)
 	return false;
 }
 
-static void summarise_window(struct aggregate *a, struct summary *s, uint64_t window_ns)
+static void summarise_window(const struct aggregate *a, const struct match *match,
+			     struct summary *s)
 {
 	const struct reading *reading = a->reading;
 	struct window_sum sum;
 
-	window_sum_empty(a->window, window_ns, reading->now_ns, &sum);
+	window_sum_empty(a->window, match->window_ns, reading->now_ns, &sum);
 	for (uint32_t slot = 0; slot < MAX_SERVERS; slot++)
-		if (slot != SLOT_UPSTREAM)
-			window_add(a->window, slot, window_ns, reading->now_ns, &sum);
+		if (match->servers[slot])
+			window_add(a->window, slot, match->window_ns, reading->now_ns, &sum);
 	s->window_s = (double)(reading->now_ns - sum.from_ns) / 1e9;
 	s->window_received = sum.received;
 	s->window_timed = sum.timed;
@@ -191,20 +201,19 @@ static void summarise_window(struct aggregate *a, struct summary *s, uint64_t wi
 	s->queue_wait.available = hook_is_attached(reading, "sk_data_ready");
 }
 
-/* One distribution of struct server_rare over all servers. */
-static struct spread spread_of_rare(const struct reading *reading, size_t hist_at, size_t range_at,
+/* One distribution of struct server_rare over these servers. */
+static struct spread spread_of_rare(const struct summary *s, size_t hist_at, size_t range_at,
 				    uint64_t unit_ns)
 {
 	static const struct hist none;
 	struct hist sum = {0};
 	uint64_t min = UINT64_MAX, max = 0;
 
-	for (uint32_t slot = 0; slot < MAX_SERVERS; slot++) {
-		const char *rare = (const char *)reading->servers[slot].rare;
+	for (size_t i = 0; i < s->nr_servers; i++) {
+		const char *rare = (const char *)s->servers[i].rare;
 		const struct minmax *range;
 
-		if (slot == SLOT_UPSTREAM || !rare ||
-		    !hist_count((const struct hist *)(rare + hist_at)))
+		if (!rare || !hist_count((const struct hist *)(rare + hist_at)))
 			continue;
 		range = (const struct minmax *)(rare + range_at);
 		hist_add_difference(&sum, (const struct hist *)(rare + hist_at), &none);
@@ -216,16 +225,300 @@ static struct spread spread_of_rare(const struct reading *reading, size_t hist_a
 	return spread_of(&sum, min, max, unit_ns);
 }
 
-#define SPREAD_OF_RARE(reading, hist, range, unit_ns)                                              \
-	spread_of_rare(reading, offsetof(struct server_rare, hist),                                \
-		       offsetof(struct server_rare, range), unit_ns)
+#define SPREAD_OF_RARE(s, hist, range, unit_ns)                                                    \
+	spread_of_rare(s, offsetof(struct server_rare, hist), offsetof(struct server_rare, range), \
+		       unit_ns)
 
-static void summarise_recent(const struct aggregate *a, struct summary *s)
+static struct spread spread_of_ages(const struct aggregate *a, const struct match *match)
 {
-	for (uint64_t i = 0; i < a->nr_recent && i < SUMMARY_RECENT; i++) {
-		const struct recent *recent = &a->recent[(a->nr_recent - 1 - i) % RECENT_MAX];
-		struct error_row *row = &s->recent[s->nr_recent++];
+	static const struct hist none;
+	struct age sum;
 
+	age_empty(&sum);
+	for (uint32_t slot = 0; slot < MAX_SERVERS; slot++) {
+		const struct age *age = a->walked.ages[slot];
+
+		if (!match->servers[slot] || !age)
+			continue;
+		hist_add_difference(&sum.ms, &age->ms, &none);
+		if (age->min_ms < sum.min_ms)
+			sum.min_ms = age->min_ms;
+		if (age->max_ms > sum.max_ms)
+			sum.max_ms = age->max_ms;
+	}
+	return spread_of(&sum.ms, sum.min_ms, sum.max_ms, 1000000);
+}
+
+static void summarise_active(const struct aggregate *a, const struct match *match,
+			     struct summary *s)
+{
+	uint64_t counted = 0;
+
+	s->has_peak = true;
+	for (uint32_t slot = 0; slot < MAX_SERVERS; slot++) {
+		if (!match->servers[slot])
+			continue;
+		s->active += a->walked.active[slot];
+		s->waiting += a->walked.waiting[slot];
+		counted += a->server_peaks[slot].active;
+		s->peak = a->server_peaks[slot].highest;
+	}
+	/* Between two walks of a large host, the counters are what is known now. */
+	if (!(a->reading->parts & READING_WALK))
+		s->active = counted;
+	if (!match->by_server)
+		s->peak = a->peak.highest;
+	else if (s->nr_servers == 0)
+		s->peak = 0;
+	if (s->peak < s->active)
+		s->peak = s->active;
+}
+
+static void summarise_by_server(struct aggregate *a, const struct match *match, struct summary *s)
+{
+	s->has_details = s->has_rates = true;
+	summarise_servers(a, match, s);
+	summarise_window(a, match, s);
+	summarise_active(a, match, s);
+	s->open_age = spread_of_ages(a, match);
+	s->duration = SPREAD_OF_RARE(s, duration_ms, duration_range_ms, 1000000);
+	s->handshake = SPREAD_OF_RARE(s, handshake, handshake_ns, 1);
+	s->ping_rtt = SPREAD_OF_RARE(s, ping_rtt, ping_rtt_ns, 1);
+	s->rate_1m = rate_of(a, match, RATE_MESSAGES, 60);
+	s->rate_5m = rate_of(a, match, RATE_MESSAGES, 300);
+	s->rate_15m = rate_of(a, match, RATE_MESSAGES, 900);
+	s->error_rate = rate_of(a, match, RATE_ERRORS, 300) * 60;
+}
+
+/* --- by channel and user: from walks and records --- */
+
+static struct server_summary *server_of(const struct aggregate *a, struct summary *s,
+					struct server_summary *by_slot[MAX_SERVERS], uint32_t slot)
+{
+	if (!by_slot[slot])
+		by_slot[slot] = server_add(a, s, slot);
+	return by_slot[slot];
+}
+
+static void row_add(struct server_counters_fields *n, const struct usage_row *row, uint64_t active)
+{
+	n->opened += row->opened > active ? row->opened : active;
+	n->closed += row->opened > active ? row->opened - active : 0;
+	n->received += row->traffic.received;
+	n->sent += row->traffic.sent;
+	n->bytes_received += row->traffic.bytes_received;
+	n->bytes_sent += row->traffic.bytes_sent;
+}
+
+struct durations {
+	uint64_t count, sum_ms, min_ms, max_ms;
+};
+
+static void durations_add(struct durations *durations, const struct usage_row *row)
+{
+	durations->count += row->durations;
+	durations->sum_ms += row->duration_sum_ms;
+	if (row->duration_min_ms < durations->min_ms)
+		durations->min_ms = row->duration_min_ms;
+	if (row->duration_max_ms > durations->max_ms)
+		durations->max_ms = row->duration_max_ms;
+}
+
+static struct spread spread_of_durations(const struct durations *durations)
+{
+	struct spread spread = {
+		.available = true, .no_percentiles = true, .count = durations->count};
+
+	if (!spread.count)
+		return spread;
+	spread.avg_ns = (double)durations->sum_ms / (double)spread.count * 1e6;
+	spread.min_ns = (double)durations->min_ms * 1e6;
+	spread.max_ns = (double)durations->max_ms * 1e6;
+	return spread;
+}
+
+static void summarise_rows(const struct aggregate *a, const struct match *match, struct summary *s)
+{
+	struct server_summary *by_slot[MAX_SERVERS] = {0};
+	struct durations durations = {.min_ms = UINT64_MAX};
+	const struct usage_outcome *outcome;
+	size_t at = 0;
+
+	for (uint32_t i = 0; i < usage_count(a->usage); i++) {
+		const struct usage_row *row = usage_row(a->usage, i);
+		uint64_t active = usage_active(row, a->walked.number);
+		struct server_summary *server;
+
+		if (!match_row(match, row))
+			continue;
+		server = server_of(a, s, by_slot, row->server);
+		server->active += active;
+		row_add(&server->n, row, active);
+		row_add(&s->n, row, active);
+		s->active += active;
+		s->waiting += usage_waiting(row, a->walked.number);
+		durations_add(&durations, row);
+	}
+	s->duration = spread_of_durations(&durations);
+	while ((outcome = usage_outcome_next(a->usage, &at))) {
+		const struct usage_row *row = usage_row(a->usage, outcome->row);
+
+		if (match_row(match, row))
+			summarise_outcome(s, server_of(a, s, by_slot, row->server), &outcome->key,
+					  outcome->count);
+	}
+}
+
+static struct spread spread_of_matching_ages(const struct aggregate *a, const struct match *match)
+{
+	const struct connection *connection;
+	size_t at = 0;
+	struct age age;
+
+	age_empty(&age);
+	while ((connection = connections_next(a->connections, &at)))
+		if (connection->seen == a->walked.number && connection->row != USAGE_NONE &&
+		    match_row(match, usage_row(a->usage, connection->row)))
+			age_add(&age, a->reading->now_ns, connection->open_ns);
+	return spread_of(&age.ms, age.min_ms, age.max_ms, 1000000);
+}
+
+static double channel_rate(const struct aggregate *a, const struct match *match, enum rate_of what,
+			   uint64_t seconds)
+{
+	double rate = 0;
+
+	for (uint32_t series = 0; series < NR_SERIES; series++)
+		if (match->series[series])
+			rate += rates_get(a->channel_rates, series, what, seconds * SECOND_NS);
+	return rate;
+}
+
+/* The kernel times a channel's messages, but not those of "other", which has no slot there. */
+static void summarise_channel_window(const struct aggregate *a, const struct match *match,
+				     struct summary *s)
+{
+	uint64_t now_ns = a->reading->now_ns;
+	struct window_sum sum;
+
+	if (match->other)
+		return;
+	window_sum_empty(a->channel_window, match->window_ns, now_ns, &sum);
+	for (uint32_t slot = CHANNEL_FIRST; slot < MAX_CHANNELS; slot++)
+		if (match->series[slot])
+			window_add(a->channel_window, slot, match->window_ns, now_ns, &sum);
+	s->window_s = (double)(now_ns - sum.from_ns) / 1e9;
+	s->window_received = sum.received;
+	s->window_timed = sum.timed;
+	s->latency = spread_of(&sum.hist[MEASURE_LATENCY], sum.min[MEASURE_LATENCY],
+			       sum.max[MEASURE_LATENCY], 1);
+}
+
+/* Two peaks that were not at one time are no peak of both. */
+static void summarise_channel_peak(const struct aggregate *a, const struct match *match,
+				   struct summary *s)
+{
+	unsigned nr = 0;
+
+	for (uint32_t series = 0; series < NR_SERIES; series++) {
+		uint64_t highest = a->series_peaks[series].highest;
+
+		if (!match->series[series] || !highest)
+			continue;
+		s->peak = highest;
+		nr++;
+	}
+	s->has_peak = nr < 2;
+	if (s->peak < s->active)
+		s->peak = s->active;
+}
+
+static bool others_match(const struct aggregate *a, const struct match *match)
+{
+	struct match others = *match;
+
+	if (usage_lost(a->usage))
+		return true;
+	others.nobody = false;
+	others.user = USER_OTHER;
+	for (uint32_t i = 0; i < usage_count(a->usage); i++)
+		if (match_row(&others, usage_row(a->usage, i)))
+			return true;
+	return false;
+}
+
+static void summarise_by_labels(const struct aggregate *a, const struct match *match,
+				struct summary *s)
+{
+	summarise_rows(a, match, s);
+	s->open_age = spread_of_matching_ages(a, match);
+	if (match->by_user) {
+		s->partial = !match->nobody && others_match(a, match);
+		return;
+	}
+	s->has_rates = true;
+	s->rate_1m = channel_rate(a, match, RATE_MESSAGES, 60);
+	s->rate_5m = channel_rate(a, match, RATE_MESSAGES, 300);
+	s->rate_15m = channel_rate(a, match, RATE_MESSAGES, 900);
+	s->error_rate = channel_rate(a, match, RATE_ERRORS, 300) * 60;
+	summarise_channel_window(a, match, s);
+	summarise_channel_peak(a, match, s);
+}
+
+/* --- labels and rows --- */
+
+/* Without memory for more, everybody is "other". */
+static void top_unknown(const struct summary *s, struct top *top)
+{
+	memset(top, 0, sizeof(*top));
+	top->other = s->active;
+	top->more = s->active > 0;
+}
+
+static void summarise_tops(const struct aggregate *a, const struct match *match, struct summary *s)
+{
+	size_t max = usage_count(a->usage) + 1, nr = 0;
+	struct user_count *users;
+	struct name_count *names;
+
+	if (!s->filtered) {
+		s->by_user = a->walked.by_user;
+		s->by_channel = a->walked.by_channel;
+		return;
+	}
+	users = calloc(max, sizeof(*users));
+	names = calloc(max, sizeof(*names));
+	for (uint32_t i = 0; users && names && i < usage_count(a->usage); i++) {
+		const struct usage_row *row = usage_row(a->usage, i);
+		uint64_t active = usage_active(row, a->walked.number);
+
+		if (!active || !match_row(match, row))
+			continue;
+		users[nr] = (struct user_count){row->user, active};
+		names[nr++] = (struct name_count){channels_name(a->channels, row->channel), active};
+	}
+	if (users && names) {
+		top_users(users, nr, &s->by_user);
+		top_names(names, nr, &s->by_channel);
+	} else {
+		top_unknown(s, &s->by_user);
+		top_unknown(s, &s->by_channel);
+	}
+	free(users);
+	free(names);
+}
+
+static void summarise_recent(const struct aggregate *a, const struct match *match,
+			     struct summary *s)
+{
+	for (uint64_t i = 0; i < a->nr_recent && i < RECENT_MAX && s->nr_recent < SUMMARY_RECENT;
+	     i++) {
+		const struct recent *recent = &a->recent[(a->nr_recent - 1 - i) % RECENT_MAX];
+		struct error_row *row;
+
+		if (s->filtered && !match_recent(match, recent))
+			continue;
+		row = &s->recent[s->nr_recent++];
 		*row = recent->row;
 		/* The difference wraps for a record that is younger than the reading: as it should. */
 		row->wall_ns = a->reading->wall_ns - (a->reading->now_ns - recent->now_ns);
@@ -234,72 +527,70 @@ static void summarise_recent(const struct aggregate *a, struct summary *s)
 	}
 }
 
+static void summarise_filter(const struct match *match, const struct filter *filter,
+			     struct summary *s)
+{
+	s->filtered = match->by_server || match->by_channel || match->by_user;
+	if (match->by_server)
+		label_clean((struct text){filter->server, strlen(filter->server)}, s->filter_server,
+			    sizeof(s->filter_server));
+	if (match->by_channel)
+		label_clean((struct text){filter->channel, strlen(filter->channel)},
+			    s->filter_channel, sizeof(s->filter_channel));
+	if (match->by_user && !match->nobody)
+		label_user_text(match->user, s->filter_user);
+}
+
+/* --- what is the host's, whatever the filter --- */
+
 static void summarise_books(const struct aggregate *a, struct summary *s)
 {
 	const struct reading *reading = a->reading;
-	uint64_t ended[MAX_SERVERS], done = 0;
+	uint64_t ended[MAX_SERVERS], closed = 0, done = 0;
 
 	books_ended(reading, ended);
-	for (uint32_t slot = 0; slot < MAX_SERVERS; slot++)
-		if (slot != SLOT_UPSTREAM)
-			done += ended[slot];
-	s->ending = s->n.closed > done ? s->n.closed - done : 0;
+	for (uint32_t slot = 0; slot < MAX_SERVERS; slot++) {
+		if (slot == SLOT_UPSTREAM || !reading->servers[slot].used)
+			continue;
+		closed += reading->servers[slot].counters.n.closed;
+		done += ended[slot];
+	}
+	s->ending = closed > done ? closed - done : 0;
 	s->unbalanced = a->unbalanced;
 	s->upstream_unbalanced = a->upstream_unbalanced;
 	s->settled = a->settled && !s->unbalanced && !s->upstream_unbalanced;
-	s->books = reading->books;
-	s->events_undecodable = a->events_undecodable;
-	s->events_received = a->events_at_sample - a->events_undecodable;
-	s->labels_full = a->labels_full;
-	s->folded = a->folded;
+	since_books(a, s);
 	s->hooks = reading->hooks;
 	s->nr_hooks = reading->nr_hooks;
 	s->unseen = reading->unseen;
 	s->nr_unseen = reading->nr_unseen;
-	for (size_t i = 0; i < reading->nr_hooks; i++)
-		s->missed_runs += reading->hooks[i].missed;
 }
 
 void aggregate_summary(struct aggregate *aggregate, const struct filter *filter,
 		       struct summary *ret_summary)
 {
-	uint64_t window_ns = filter && filter->window_ns ? filter->window_ns : AGGREGATE_WINDOW_NS;
 	struct aggregate *a = aggregate;
-	const struct reading *reading = a->reading;
 	struct summary *s = ret_summary;
+	struct match match;
 
 	memset(s, 0, sizeof(*s));
-	s->now_ns = reading->wall_ns;
-	s->since_ns = a->config.start_wall_ns;
-	s->uptime_s = (double)(reading->now_ns - a->config.start_ns) / 1e9;
-	summarise_servers(a, s, window_ns);
-	summarise_window(a, s, window_ns);
+	match_of(a, filter, &match);
+	summarise_filter(&match, filter, s);
+	s->now_ns = a->reading->wall_ns;
+	s->since_ns = a->since_wall_ns;
+	s->uptime_s = (double)(a->reading->now_ns - a->config.start_ns) / 1e9;
+	s->counted_s = (double)(a->reading->now_ns - a->since_ns) / 1e9;
+	if (match.by_channel || match.by_user)
+		summarise_by_labels(a, &match, s);
+	else
+		summarise_by_server(a, &match, s);
+	summarise_tops(a, &match, s);
+	summarise_recent(a, &match, s);
 
-	for (uint32_t slot = 0; slot < MAX_SERVERS; slot++) {
-		if (slot == SLOT_UPSTREAM)
-			continue;
-		s->active += a->walked.active[slot];
-		s->waiting += a->walked.waiting[slot];
+	s->has_upstream = !s->filtered;
+	if (s->has_upstream) {
+		since_counters(a, SLOT_UPSTREAM, &s->upstream);
+		s->upstream_active = a->walked.active[SLOT_UPSTREAM];
 	}
-	/* Between two walks of a large host, the counters are what is known now. */
-	if (!(reading->parts & READING_WALK))
-		s->active = a->active;
-	s->peak = a->peak > s->active ? a->peak : s->active;
-	s->by_user = a->walked.by_user;
-	s->by_channel = a->walked.by_channel;
-	s->open_age = spread_of(&a->walked.age_ms, a->walked.min_age_ms, a->walked.max_age_ms,
-				1000000);
-	s->duration = SPREAD_OF_RARE(reading, duration_ms, duration_range_ms, 1000000);
-	s->handshake = SPREAD_OF_RARE(reading, handshake, handshake_ns, 1);
-	s->ping_rtt = SPREAD_OF_RARE(reading, ping_rtt, ping_rtt_ns, 1);
-
-	s->rate_1m = rate_of_all(a, RATE_MESSAGES, 60);
-	s->rate_5m = rate_of_all(a, RATE_MESSAGES, 300);
-	s->rate_15m = rate_of_all(a, RATE_MESSAGES, 900);
-	s->error_rate = rate_of_all(a, RATE_ERRORS, 300) * 60;
-	summarise_recent(a, s);
-
-	s->upstream = reading->servers[SLOT_UPSTREAM].counters.n;
-	s->upstream_active = a->walked.active[SLOT_UPSTREAM];
 	summarise_books(a, s);
 }

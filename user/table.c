@@ -415,7 +415,7 @@ static void print_head(const struct page *page, const struct summary *s,
 			 style->left_s);
 	else
 		snprintf(line, sizeof(line), "wsvitals: %s, counted for %s until %s", style->scope,
-			 time_text(s->uptime_s * 1e9, time), at);
+			 time_text(s->counted_s * 1e9, time), at);
 	line[LABEL_MAX] = '\0';
 	text_cut(line, page->width);
 	title(page, line);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause */
 /*
- * A summary for people. In: a summary, and how wide the paper is. Out: aligned UTF-8 text, no line
+ * A summary for people. In: a summary of everything (no filter), and how wide the paper is. Out: aligned UTF-8 text, no line
  * wider than asked, no control character but line feeds (and bold titles where they are asked for).
  */
 #ifndef WSVITALS_TABLE_H

@@ -23,6 +23,7 @@ struct world {
 	struct channel_key last_key;
 	uint16_t last_slot;
 	uint64_t next_id;
+	uint64_t wall_jump_ns; /* of the wall clock, against the other one; may wrap */
 };
 
 static inline void world_named(const struct channel_key *key, uint16_t slot, void *ctx)
@@ -97,11 +98,17 @@ static inline const struct summary *world_sample_parts(struct world *w, uint64_t
 	for (uint32_t slot = 0; slot < MAX_SERVERS; slot++)
 		w->reading->servers[slot].before = w->reading->servers[slot].counters.n;
 	w->reading->now_ns = START + after_ns;
-	w->reading->wall_ns = START_WALL + after_ns;
+	w->reading->wall_ns = START_WALL + after_ns + w->wall_jump_ns;
 	w->reading->parts = parts;
 	if (aggregate_sample(w->aggregate, w->reading))
 		abort();
 	aggregate_summary(w->aggregate, NULL, w->summary);
+	return w->summary;
+}
+
+static inline const struct summary *world_filter(struct world *w, struct filter filter)
+{
+	aggregate_summary(w->aggregate, &filter, w->summary);
 	return w->summary;
 }
 
@@ -144,6 +151,13 @@ static inline void world_latency(struct world *w, uint32_t slot, uint64_t v, uin
 		e->max_ns = v;
 }
 
+static inline struct channel_stats *world_channel(struct world *w, uint16_t slot)
+{
+	if (!w->reading->channels[slot])
+		w->reading->channels[slot] = calloc(1, sizeof(struct channel_stats));
+	return w->reading->channels[slot];
+}
+
 static inline void address_v4(uint8_t addr[16], uint8_t a, uint8_t b, uint8_t c, uint8_t d)
 {
 	const uint8_t bytes[16] = {[10] = 0xff, 0xff, a, b, c, d};
@@ -179,7 +193,7 @@ struct open_args {
 	const char *path, *headers, *response; /* headers end in CRLF each */
 	uint8_t ip[4];
 	uint64_t id;
-	int upstream, accept_wrong;
+	int upstream, accept_wrong, counted; /* counted: already, by the caller */
 };
 
 /* Counts, and tells the aggregate. Returns the connection's id. */
@@ -212,22 +226,30 @@ static inline uint64_t world_open(struct world *w, uint64_t after_ns, struct ope
 		address_v4(r.open.peer.addr, args.ip[0], args.ip[1], args.ip[2], args.ip[3]);
 	else
 		address_v4(r.open.peer.addr, 192, 0, 2, 1);
-	if (!args.type)
+	if (!args.type && !args.counted)
 		world_counters(w, args.upstream ? SLOT_UPSTREAM : r.open.server)->opened++;
 	world_record(w, &r, r.open.event.len);
 	return r.open.event.id;
 }
 
-/* Counts the close (not its outcome), and tells the aggregate. */
-static inline void world_close(struct world *w, uint64_t after_ns, struct event_close close)
+/* Tells the aggregate of a close that was counted before: its socket lingered. */
+static inline void world_close_record(struct world *w, uint64_t after_ns, struct event_close close)
 {
 	close.event.type = EVENT_CLOSE;
 	close.event.len = sizeof(close);
 	close.event.now_ns = START + after_ns;
 	if (!close.server)
 		close.server = SERVER;
-	world_counters(w, close.upstream ? SLOT_UPSTREAM : close.server)->closed++;
 	world_record(w, &close, sizeof(close));
+}
+
+/* Counts the close (not its outcome), and tells the aggregate. */
+static inline void world_close(struct world *w, uint64_t after_ns, struct event_close close)
+{
+	if (!close.server)
+		close.server = SERVER;
+	world_counters(w, close.upstream ? SLOT_UPSTREAM : close.server)->closed++;
+	world_close_record(w, after_ns, close);
 }
 
 /* A piece of a close frame's payload, masked when the client sent it. */

@@ -14,19 +14,23 @@ struct row {
 	size_t nr_walk;
 	unsigned due;
 	size_t servers; /* in use */
+	int channels;   /* as hists */
 };
 
 static const struct row rows[] = {
-	{"everything at first", -1, -1, 0, READING_ALL, MANY},
-	{"few connections are walked every second", 1, 1, READING_FEW - 1, READING_WALK, MANY},
-	{"many connections are not", 1, 1, READING_FEW, 0, MANY},
-	{"histograms after ten seconds", 10, 9, READING_FEW, READING_HISTS, MANY},
-	{"many connections after ten seconds", 9, 10, READING_FEW, READING_WALK, MANY},
-	{"both after a long sleep", 86400, 86400, READING_FEW, READING_ALL, MANY},
-	{"nothing in the same moment", 0, 0, READING_FEW, 0, MANY},
-	{"a walk that never came is due", 1, -1, READING_FEW, READING_WALK, MANY},
+	{"everything at first", -1, -1, 0, READING_ALL, MANY, -1},
+	{"few connections are walked every second", 1, 1, READING_FEW - 1, READING_WALK, MANY, 1},
+	{"many connections are not", 1, 1, READING_FEW, 0, MANY, 1},
+	{"histograms after ten seconds", 10, 9, READING_FEW, READING_HISTS, MANY, 1},
+	{"many connections after ten seconds", 9, 10, READING_FEW, READING_WALK, MANY, 1},
+	{"both after a long sleep", 86400, 86400, READING_FEW, READING_ALL, MANY, 86400},
+	{"nothing in the same moment", 0, 0, READING_FEW, 0, MANY, 1},
+	{"a walk that never came is due", 1, -1, READING_FEW, READING_WALK, MANY, 1},
 	{"histograms of few servers every second", 1, 1, READING_FEW, READING_HISTS,
-	 READING_FEW_SERVERS},
+	 READING_FEW_SERVERS, 1},
+	{"channels after ten seconds, and a walk with them", 9, 9, READING_FEW,
+	 READING_CHANNELS | READING_WALK, MANY, 10},
+	{"channels not every second", 0, 0, READING_FEW, 0, MANY, 9},
 };
 
 static void one_moment(void **state)
@@ -37,6 +41,7 @@ static void one_moment(void **state)
 	assert_non_null(reading);
 	reading->hists_ns = row->hists < 0 ? 0 : NOW - (uint64_t)row->hists * SECOND;
 	reading->walk_ns = row->walk < 0 ? 0 : NOW - (uint64_t)row->walk * SECOND;
+	reading->channels_ns = row->channels < 0 ? 0 : NOW - (uint64_t)row->channels * SECOND;
 	reading->nr_walk = row->nr_walk;
 	for (size_t i = 0; i < row->servers; i++)
 		reading->servers[i].used = true;

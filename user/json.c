@@ -27,6 +27,13 @@ static void put_count(struct maker *m, json_t *object, const char *key, uint64_t
 	put(m, object, key, json_integer((json_int_t)count));
 }
 
+/* null what has no source. */
+static void put_count_if(struct maker *m, json_t *object, const char *key, bool known,
+			 uint64_t count)
+{
+	put(m, object, key, known ? json_integer((json_int_t)count) : json_null());
+}
+
 static void put_text(struct maker *m, json_t *object, const char *key, const char *text)
 {
 	put(m, object, key, text && *text ? json_string(text) : json_null());
@@ -98,14 +105,20 @@ static json_t *put_latency(struct maker *m, json_t *parent, const char *key,
 	return object;
 }
 
-/* avg, median, min, max, count in seconds. */
+/* avg, median, min, max, count in seconds; null what cannot be taken. */
 static void put_duration(struct maker *m, json_t *parent, const char *key,
 			 const struct spread *spread)
 {
-	json_t *object = put_object(m, parent, key);
+	bool median = spread->count && !spread->no_percentiles;
+	json_t *object;
 
+	if (!spread->available) {
+		put(m, parent, key, json_null());
+		return;
+	}
+	object = put_object(m, parent, key);
 	put(m, object, "avg", spread->count ? seconds(spread->avg_ns) : json_null());
-	put(m, object, "median", spread->count ? seconds(spread->p50_ns) : json_null());
+	put(m, object, "median", median ? seconds(spread->p50_ns) : json_null());
 	put(m, object, "min", spread->count ? seconds(spread->min_ns) : json_null());
 	put(m, object, "max", spread->count ? seconds(spread->max_ns) : json_null());
 	put_count(m, object, "count", spread->count);
@@ -126,7 +139,7 @@ static void put_connections(struct maker *m, json_t *root, const struct summary 
 	json_t *connections = put_object(m, root, "connections"), *servers;
 
 	put_count(m, connections, "total", s->active);
-	put_count(m, connections, "peak", s->peak);
+	put_count_if(m, connections, "peak", s->has_peak, s->peak);
 	put_count(m, connections, "created", s->n.opened);
 	put_count(m, connections, "closed", s->n.closed);
 	put_top(m, connections, "by_user", &s->by_user);
@@ -138,10 +151,17 @@ static void put_connections(struct maker *m, json_t *root, const struct summary 
 	put_latency(m, connections, "handshake", &s->handshake);
 }
 
-static void put_control(struct maker *m, json_t *messages, const struct server_counters_fields *n)
+static void put_control(struct maker *m, json_t *messages, const struct summary *s)
 {
-	json_t *control = put_object(m, messages, "control");
-	json_t *received = put_object(m, control, "received"), *sent;
+	const struct server_counters_fields *n = &s->n;
+	json_t *control, *received, *sent;
+
+	if (!s->has_details) {
+		put(m, messages, "control", json_null());
+		return;
+	}
+	control = put_object(m, messages, "control");
+	received = put_object(m, control, "received");
 
 	put_count(m, received, "close", n->close_received);
 	put_count(m, received, "ping", n->ping_received);
@@ -158,32 +178,34 @@ static void put_messages(struct maker *m, json_t *root, const struct summary *s)
 	double share = (double)s->window_timed /
 		       (double)(s->window_received ? s->window_received : 1);
 
-	put(m, messages, "rate_1m", per_time(s->rate_1m));
-	put(m, messages, "rate_5m", per_time(s->rate_5m));
-	put(m, messages, "rate_15m", per_time(s->rate_15m));
+	put(m, messages, "rate_1m", s->has_rates ? per_time(s->rate_1m) : json_null());
+	put(m, messages, "rate_5m", s->has_rates ? per_time(s->rate_5m) : json_null());
+	put(m, messages, "rate_15m", s->has_rates ? per_time(s->rate_15m) : json_null());
 	put_count(m, messages, "received", s->n.received);
 	put_count(m, messages, "sent", s->n.sent);
 	put_count(m, messages, "bytes_received", s->n.bytes_received);
 	put_count(m, messages, "bytes_sent", s->n.bytes_sent);
 	object = put_object(m, messages, "by_type");
-	put_count(m, object, "text", s->n.text);
-	put_count(m, object, "binary", s->n.binary);
+	put_count_if(m, object, "text", s->has_details, s->n.text);
+	put_count_if(m, object, "binary", s->has_details, s->n.binary);
 	put_object(m, messages, "types");
 
 	latency = put_latency(m, messages, "latency", &s->latency);
-	put(m, latency, "timed_share", s->window_received ? per_time(share) : json_null());
-	put_count(m, latency, "timed", s->window_timed);
-	put_count(m, latency, "received", s->window_received);
-	put(m, latency, "window_seconds", real(s->window_s, 10));
+	if (latency) {
+		put(m, latency, "timed_share", s->window_received ? per_time(share) : json_null());
+		put_count(m, latency, "timed", s->window_timed);
+		put_count(m, latency, "received", s->window_received);
+		put(m, latency, "window_seconds", real(s->window_s, 10));
+	}
 	put_latency(m, messages, "queue_wait", &s->queue_wait);
 	put_latency(m, messages, "ping_rtt", &s->ping_rtt);
 
 	object = put_object(m, messages, "unpaired");
-	put_count(m, object, "push", s->n.push);
-	put_count(m, object, "ambiguous", s->n.ambiguous);
-	put_count(m, object, "unanswered", s->n.unanswered);
+	put_count_if(m, object, "push", s->has_details, s->n.push);
+	put_count_if(m, object, "ambiguous", s->has_details, s->n.ambiguous);
+	put_count_if(m, object, "unanswered", s->has_details, s->n.unanswered);
 	put_count(m, object, "waiting", s->waiting);
-	put_control(m, messages, &s->n);
+	put_control(m, messages, s);
 }
 
 static const char *initiator_key(enum initiator initiator)
@@ -251,7 +273,7 @@ static void put_errors(struct maker *m, json_t *root, const struct summary *s)
 	for (int i = ERROR_NONE + 1; i < NR_ERROR_TYPES; i++)
 		if (s->by_type[i])
 			put_count(m, object, error_key(i), s->by_type[i]);
-	put(m, errors, "rate", per_time(s->error_rate));
+	put(m, errors, "rate", s->has_rates ? per_time(s->error_rate) : json_null());
 	object = json_array();
 	put(m, errors, "recent", object);
 	for (size_t i = 0; i < s->nr_recent; i++)
@@ -269,15 +291,26 @@ static void put_errors(struct maker *m, json_t *root, const struct summary *s)
 	put_object(m, errors, "quiet");
 }
 
-static void put_bytes(struct maker *m, json_t *parent, const char *key, uint64_t seen,
-		      uint64_t header, uint64_t payload, uint64_t gap)
+static void put_bytes(struct maker *m, json_t *capture, const struct summary *s)
 {
-	json_t *object = put_object(m, parent, key);
+	const struct server_counters_fields *n = &s->n;
+	json_t *bytes, *received, *sent;
 
-	put_count(m, object, "seen", seen);
-	put_count(m, object, "header", header);
-	put_count(m, object, "payload", payload);
-	put_count(m, object, "gap", gap);
+	if (!s->has_details) {
+		put(m, capture, "bytes", json_null());
+		return;
+	}
+	bytes = put_object(m, capture, "bytes");
+	received = put_object(m, bytes, "received");
+	put_count(m, received, "seen", n->seen_received);
+	put_count(m, received, "header", n->header_received);
+	put_count(m, received, "payload", n->payload_received);
+	put_count(m, received, "gap", n->gap_received);
+	sent = put_object(m, bytes, "sent");
+	put_count(m, sent, "seen", n->seen_sent);
+	put_count(m, sent, "header", n->header_sent);
+	put_count(m, sent, "payload", n->payload_sent);
+	put_count(m, sent, "gap", n->gap_sent);
 }
 
 static void put_unbalanced(struct maker *m, json_t *capture, const struct summary *s)
@@ -339,11 +372,7 @@ static void put_capture(struct maker *m, json_t *root, const struct summary *s)
 
 	put(m, capture, "balanced", json_boolean(summary_is_balanced(s)));
 	put_unbalanced(m, capture, s);
-	object = put_object(m, capture, "bytes");
-	put_bytes(m, object, "received", n->seen_received, n->header_received, n->payload_received,
-		  n->gap_received);
-	put_bytes(m, object, "sent", n->seen_sent, n->header_sent, n->payload_sent, n->gap_sent);
-
+	put_bytes(m, capture, s);
 	object = put_object(m, capture, "connections");
 	put_count(m, object, "opened", n->opened);
 	put_count(m, object, "closed", n->closed);
@@ -352,13 +381,13 @@ static void put_capture(struct maker *m, json_t *root, const struct summary *s)
 
 	object = put_object(m, capture, "messages");
 	put_count(m, object, "received", n->received);
-	put_count(m, object, "timed", n->timed);
-	put_count(m, object, "ambiguous", n->ambiguous);
-	put_count(m, object, "unanswered", n->unanswered);
+	put_count_if(m, object, "timed", s->has_details, n->timed);
+	put_count_if(m, object, "ambiguous", s->has_details, n->ambiguous);
+	put_count_if(m, object, "unanswered", s->has_details, n->unanswered);
 	put_count(m, object, "waiting", s->waiting);
 	put_count(m, object, "sent", n->sent);
-	put_count(m, object, "push", n->push);
-	put_count(m, object, "answers_to_ambiguous", n->answers_to_ambiguous);
+	put_count_if(m, object, "push", s->has_details, n->push);
+	put_count_if(m, object, "answers_to_ambiguous", s->has_details, n->answers_to_ambiguous);
 
 	object = put_object(m, capture, "events");
 	put_count(m, object, "submitted", s->books.events_submitted);
@@ -384,6 +413,17 @@ static void put_capture(struct maker *m, json_t *root, const struct summary *s)
 	}
 }
 
+/* What the numbers are narrowed to; of a user always the pseudonym. */
+static void put_filter(struct maker *m, json_t *root, const struct summary *s)
+{
+	json_t *filter = put_object(m, root, "filter");
+
+	put_text(m, filter, "server", s->filter_server);
+	put_text(m, filter, "channel", s->filter_channel);
+	put_text(m, filter, "user", s->filter_user);
+	put(m, filter, "partial", json_boolean(s->partial));
+}
+
 char *json_of_summary(const struct summary *summary)
 {
 	struct maker m = {0};
@@ -393,13 +433,16 @@ char *json_of_summary(const struct summary *summary)
 	put_time(&m, root, "timestamp", summary->now_ns);
 	put_time(&m, root, "counting_since", summary->since_ns);
 	put(&m, root, "uptime_seconds", real(summary->uptime_s, 10));
+	if (summary->filtered)
+		put_filter(&m, root, summary);
 	put_connections(&m, root, summary);
 	put_messages(&m, root, summary);
 	put_errors(&m, root, summary);
 	put_duration(&m, root, "connection_duration", &summary->duration);
 	upstream = put_object(&m, root, "upstream");
-	put_count(&m, upstream, "connections", summary->upstream_active);
-	put_count(&m, upstream, "messages", summary->upstream.received + summary->upstream.sent);
+	put_count_if(&m, upstream, "connections", summary->has_upstream, summary->upstream_active);
+	put_count_if(&m, upstream, "messages", summary->has_upstream,
+		     summary->upstream.received + summary->upstream.sent);
 	put_capture(&m, root, summary);
 
 	/* 15 digits: every rounded number comes out as it was rounded. */

@@ -266,6 +266,140 @@ static void other_is_the_last_label(void **state)
 	world_free(w);
 }
 
+/* What has no source for a filter is null, never 0. */
+struct filtered_row {
+	const char *path;
+	char by_server, by_channel, by_user; /* types, as above */
+};
+
+static const struct filtered_row filtered_rows[] = {
+	{"filter.server", 's', 'n', 'n'},
+	{"filter.channel", 'n', 's', 'n'},
+	{"filter.user", 'n', 'n', 's'},
+	{"filter.partial", 'b', 'b', 'b'},
+	{"connections.total", 'i', 'i', 'i'},
+	{"connections.peak", 'i', 'i', 'n'},
+	{"connections.created", 'i', 'i', 'i'},
+	{"connections.closed", 'i', 'i', 'i'},
+	{"connections.by_user", 'o', 'o', 'o'},
+	{"connections.by_channel", 'o', 'o', 'o'},
+	{"connections.by_server", 'o', 'o', 'o'},
+	{"connections.open_age.median", 'r', 'r', 'r'},
+	{"connections.handshake", 'o', 'n', 'n'},
+	{"messages.rate_1m", 'r', 'r', 'n'},
+	{"messages.rate_5m", 'r', 'r', 'n'},
+	{"messages.rate_15m", 'r', 'r', 'n'},
+	{"messages.received", 'i', 'i', 'i'},
+	{"messages.sent", 'i', 'i', 'i'},
+	{"messages.bytes_received", 'i', 'i', 'i'},
+	{"messages.bytes_sent", 'i', 'i', 'i'},
+	{"messages.by_type", 'o', 'o', 'o'},
+	{"messages.by_type.text", 'i', 'n', 'n'},
+	{"messages.by_type.binary", 'i', 'n', 'n'},
+	{"messages.latency", 'o', 'o', 'n'},
+	{"messages.queue_wait", 'o', 'n', 'n'},
+	{"messages.ping_rtt", 'o', 'n', 'n'},
+	{"messages.unpaired", 'o', 'o', 'o'},
+	{"messages.unpaired.push", 'i', 'n', 'n'},
+	{"messages.unpaired.ambiguous", 'i', 'n', 'n'},
+	{"messages.unpaired.unanswered", 'i', 'n', 'n'},
+	{"messages.unpaired.waiting", 'i', 'i', 'i'},
+	{"messages.control", 'o', 'n', 'n'},
+	{"errors.total", 'i', 'i', 'i'},
+	{"errors.by_type", 'o', 'o', 'o'},
+	{"errors.rate", 'r', 'r', 'n'},
+	{"errors.recent", 'a', 'a', 'a'},
+	{"errors.close_codes", 'o', 'o', 'o'},
+	{"connection_duration.count", 'i', 'i', 'i'},
+	{"connection_duration.avg", 'r', 'r', 'r'},
+	{"connection_duration.median", 'r', 'n', 'n'},
+	{"upstream.connections", 'n', 'n', 'n'},
+	{"upstream.messages", 'n', 'n', 'n'},
+	{"capture.bytes", 'o', 'n', 'n'},
+	{"capture.connections.opened", 'i', 'i', 'i'},
+	{"capture.messages.received", 'i', 'i', 'i'},
+	{"capture.messages.timed", 'i', 'n', 'n'},
+	{"capture.messages.waiting", 'i', 'i', 'i'},
+	{"capture.balanced", 'b', 'b', 'b'},
+	{"capture.hooks", 'a', 'a', 'a'},
+};
+
+static void assert_types(const struct summary *summary, size_t column)
+{
+	json_t *root = dump_of(summary);
+
+	for (size_t i = 0; i < COUNT(filtered_rows); i++) {
+		const struct filtered_row *row = &filtered_rows[i];
+		const char types[] = {row->by_server, row->by_channel, row->by_user};
+		char type = type_of(at(root, row->path));
+
+		if (type != types[column])
+			fail_msg("%s is `%c', not `%c', with filter %zu", row->path, type,
+				 types[column], column);
+	}
+	json_decref(root);
+}
+
+static void what_a_filter_has_no_source_for_is_null(void **state)
+{
+	struct world *w = world_new();
+	struct server_rare *rare = w->reading->servers[SERVER].rare;
+	uint64_t id[2];
+	json_t *root;
+
+	(void)state;
+	for (int i = 0; i < 2; i++)
+		id[i] = world_open(w, 0, (struct open_args){.path = "/a"});
+	world_close(w, SECOND,
+		    (struct event_close){.event.id = id[1],
+					 .duration_ns = SECOND,
+					 .has_close = 1,
+					 .close_code = 4000});
+	world_outcome(w, SERVER, OUTCOME_CLOSE, 4000, BY_CLIENT, 0, 1);
+	rare->duration_ms.bucket[hist_bucket(1000)]++;
+	rare->duration_ms.sum = 1000;
+	world_walk(w, (struct walk_record){.id = id[0]});
+	world_sample(w, 2 * SECOND);
+	assert_types(world_filter(w, (struct filter){.server = "node:8000"}), 0);
+	assert_types(world_filter(w, (struct filter){.channel = "/a"}), 1);
+	assert_types(world_filter(w, (struct filter){.user = "192.0.2.1"}), 2);
+	root = dump_of(world_filter(w, (struct filter){.user = "192.0.2.1"}));
+	/* the asker may know the true value, the answer does not repeat it */
+	assert_int_equal(strlen(json_string_value(at(root, "filter.user"))), 12);
+	json_decref(root);
+	root = dump_of(world_filter(w, (struct filter){.channel = "\"\x1b[0m\xff"}));
+	assert_string_equal(json_string_value(at(root, "filter.channel")),
+			    "\"\xef\xbf\xbd[0m\xef\xbf\xbd");
+	json_decref(root);
+	root = dump_of(world_filter(w, (struct filter){.window_ns = 60 * SECOND}));
+	assert_null(at(root, "filter"));
+	json_decref(root);
+	world_free(w);
+}
+
+static void the_window_of_latency_is_told(void **state)
+{
+	struct world *w = world_new();
+	json_t *root;
+
+	(void)state;
+	for (uint64_t t = 1; t <= 600; t++) {
+		world_latency(w, SERVER, 1000, t * SECOND - 1);
+		world_sample_parts(w, t * SECOND, t % 10 ? 0 : READING_HISTS);
+	}
+	root = dump_of(world_filter(w, (struct filter){.window_ns = 60 * SECOND}));
+	assert_true(json_real_value(at(root, "messages.latency.window_seconds")) == 60);
+	assert_int_equal(json_integer_value(at(root, "messages.latency.count")), 60);
+	json_decref(root);
+	root = dump_of(world_filter(w, (struct filter){.server = "node:8000"}));
+	assert_true(json_real_value(at(root, "messages.latency.window_seconds")) == 300);
+	json_decref(root);
+	root = dump_of(world_filter(w, (struct filter){.window_ns = 3600 * SECOND}));
+	assert_true(json_real_value(at(root, "messages.latency.window_seconds")) == 600);
+	json_decref(root);
+	world_free(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -275,6 +409,9 @@ int main(void)
 		SENTENCE("an error has all its fields", an_error_has_all_its_fields),
 		SENTENCE("what does not balance is named", what_does_not_balance_is_named),
 		SENTENCE("other is the last label", other_is_the_last_label),
+		SENTENCE("what a filter has no source for is null",
+			 what_a_filter_has_no_source_for_is_null),
+		SENTENCE("the window of latency is told", the_window_of_latency_is_told),
 	};
 
 	if (sodium_init() < 0)

@@ -4,6 +4,7 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "check.h"
 #include "prometheus.h"
@@ -197,6 +198,145 @@ static void series_are_bounded(void **state)
 	world_free(w);
 }
 
+/* --- what others say of it --- */
+
+/* Series of every kind, hostile names among them. */
+static struct world *busy_world(void)
+{
+	struct world *w = world_new();
+	struct server_rare *rare = w->reading->servers[SERVER].rare;
+	uint64_t seed = 5;
+
+	world_server(w, SERVER + 1, "a\"} 1\n#\\", 1);
+	for (int i = 0; i < 100; i++) {
+		uint64_t value = random_next(&seed) >> 36;
+
+		world_latency(w, SERVER, value, SECOND / 2);
+		rare->handshake.bucket[hist_bucket(value)]++;
+		rare->ping_rtt.bucket[hist_bucket(value)]++;
+		rare->duration_ms.bucket[hist_bucket(value)]++;
+		rare->duration_ms.sum += value;
+	}
+	world_outcome(w, SERVER, OUTCOME_CLOSE, 1011, BY_SERVER, 0, 3);
+	world_outcome(w, SERVER + 1, OUTCOME_ABNORMAL, CAUSE_TIMEOUT, 0, 0, 1);
+	world_outcome(w, SERVER + 1, OUTCOME_REFUSED, 0, BY_SERVER, 0, 2);
+	world_sample(w, SECOND);
+	return w;
+}
+
+/* What the command says of the text: its exit status, and what it printed. */
+static void assert_accepted(const char *text, const char *command)
+{
+	char line[512], path[] = "/tmp/wsvitals-exposition-XXXXXX";
+	int fd = mkstemp(path), status;
+	bool said = false;
+	FILE *result;
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	close(fd);
+	snprintf(line, sizeof(line), "%s <%s 2>&1", command, path);
+	result = popen(line, "r");
+	assert_non_null(result);
+	while (fgets(line, sizeof(line), result)) {
+		print_error("%s", line);
+		said = true;
+	}
+	status = pclose(result);
+	unlink(path);
+	assert_false(said);
+	assert_int_equal(status, 0);
+}
+
+static void promtool_has_no_complaint(void **state)
+{
+	struct world *w = busy_world();
+	char *text = text_in(w->summary, PROMETHEUS_TEXT);
+
+	(void)state;
+	assert_accepted(text, "promtool check metrics");
+	free(text);
+	world_free(w);
+}
+
+/* Debian's parser of OpenMetrics 1.0.0, and that it finds what was put in. */
+static void a_strict_parser_reads_open_metrics(void **state)
+{
+	struct world *w = busy_world();
+	char *text = text_in(w->summary, PROMETHEUS_OPENMETRICS);
+
+	(void)state;
+	assert_true(strlen(text) > 6 && strcmp(text + strlen(text) - 6, "# EOF\n") == 0);
+	assert_non_null(strstr(text, "# TYPE wsvitals_messages counter\n"));
+	assert_non_null(strstr(text, "# TYPE wsvitals_build info\n"));
+	assert_accepted(text, "/usr/bin/python3 tests/unit/openmetrics.py");
+	free(text);
+	world_free(w);
+}
+
+static void both_formats_have_the_same_samples(void **state)
+{
+	struct world *w = busy_world();
+	char *one = text_in(w->summary, PROMETHEUS_TEXT);
+	char *two = text_in(w->summary, PROMETHEUS_OPENMETRICS);
+	char *save_one = NULL, *save_two = NULL, *a, *b;
+	size_t nr = 0;
+
+	(void)state;
+	a = strtok_r(one, "\n", &save_one);
+	b = strtok_r(two, "\n", &save_two);
+	while (a || b) {
+		if (a && *a == '#') {
+			a = strtok_r(NULL, "\n", &save_one);
+			continue;
+		}
+		if (b && *b == '#') {
+			b = strtok_r(NULL, "\n", &save_two);
+			continue;
+		}
+		assert_non_null(a);
+		assert_non_null(b);
+		assert_string_equal(a, b);
+		a = strtok_r(NULL, "\n", &save_one);
+		b = strtok_r(NULL, "\n", &save_two);
+		nr++;
+	}
+	assert_true(nr > 500);
+	free(one);
+	free(two);
+	world_free(w);
+}
+
+static void a_reset_is_to_a_scraper_as_a_restart(void **state)
+{
+	struct world *w = busy_world();
+	char *text;
+
+	(void)state;
+	text = text_of(w->summary);
+	assert_line(text, "wsvitals_latency_seconds_count{server=\"node:8000\"} 100");
+	free(text);
+	assert_int_equal(aggregate_reset(w->aggregate, w->reading), 0);
+	aggregate_summary(w->aggregate, NULL, w->summary);
+	text = text_of(w->summary);
+	for (char *line = text; *line; line += strcspn(line, "\n") + 1) {
+		char *end = line + strcspn(line, "\n"), *value = end;
+
+		while (value[-1] != ' ')
+			value--;
+		if (*line == '#' || strncmp(line, "wsvitals_hook_attached", 22) == 0 ||
+		    strncmp(line, "wsvitals_capture_balanced", 25) == 0 ||
+		    strncmp(line, "wsvitals_counting_since", 23) == 0 ||
+		    strncmp(line, "wsvitals_build_info", 19) == 0)
+			continue;
+		if (strtod(value, NULL) != 0)
+			fail_msg("%.*s", (int)(end - line), line);
+	}
+	assert_line(text, "wsvitals_counting_since_timestamp_seconds 1704110401.000");
+	free(text);
+	world_free(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -209,6 +349,11 @@ int main(void)
 		SENTENCE("a measure without a hook has no series",
 			 a_measure_without_a_hook_has_no_series),
 		SENTENCE("series are bounded", series_are_bounded),
+		SENTENCE("promtool has no complaint", promtool_has_no_complaint),
+		SENTENCE("a strict parser reads OpenMetrics", a_strict_parser_reads_open_metrics),
+		SENTENCE("both formats have the same samples", both_formats_have_the_same_samples),
+		SENTENCE("a reset is to a scraper as a restart",
+			 a_reset_is_to_a_scraper_as_a_restart),
 	};
 
 	if (sodium_init() < 0)

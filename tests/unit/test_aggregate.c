@@ -622,6 +622,47 @@ static void durations_and_ages(void **state)
 	assert_int_equal(s->handshake.count, 0);
 }
 
+/* The wall clock goes back an hour, then forward a day: only what is a time of day follows it. */
+static void a_clock_that_jumps_moves_nothing_but_timestamps(void **state)
+{
+	static const int64_t jumps[] = {0, -3600, 86400};
+	struct world *w = *state, *calm = world_new();
+	const struct summary *s = w->summary, *c = calm->summary;
+	struct world *both[] = {w, calm};
+
+	for (uint64_t t = 1; t <= 900; t++) {
+		int64_t jump_s = jumps[t / 301];
+
+		for (size_t i = 0; i < 2; i++) {
+			world_latency(both[i], SERVER, 1000000 + t, t * SECOND - 1);
+			if (t % 100 == 0)
+				world_open(
+					both[i], t * SECOND - SECOND / 2,
+					(struct open_args){.type = EVENT_REFUSED, .status = 404});
+			if (t % 100 == 0)
+				world_outcome(both[i], SERVER, OUTCOME_REFUSED, 404, 1, 0, 1);
+		}
+		w->wall_jump_ns = (uint64_t)jump_s * SECOND;
+		world_sample_parts(w, t * SECOND, READING_WALK | (t % 10 == 0 ? READING_HISTS : 0));
+		world_sample_parts(calm, t * SECOND,
+				   READING_WALK | (t % 10 == 0 ? READING_HISTS : 0));
+		assert_true(s->rate_1m == c->rate_1m && s->rate_5m == c->rate_5m &&
+			    s->rate_15m == c->rate_15m && s->error_rate == c->error_rate);
+		assert_memory_equal(&s->latency, &c->latency, sizeof(s->latency));
+		assert_true(s->window_s == c->window_s && s->uptime_s == c->uptime_s &&
+			    s->counted_s == c->counted_s);
+		assert_int_equal(s->now_ns, c->now_ns + w->wall_jump_ns);
+		assert_int_equal(s->since_ns, START_WALL);
+		assert_int_equal(s->nr_recent, c->nr_recent);
+		for (size_t i = 0; i < s->nr_recent; i++)
+			assert_int_equal(s->recent[i].wall_ns,
+					 c->recent[i].wall_ns + w->wall_jump_ns);
+		assert_true(summary_is_balanced(s));
+	}
+	assert_int_equal(s->latency.count, 300);
+	world_free(calm);
+}
+
 /* --- the books --- */
 
 static void every_equation_that_fails_has_its_name(void **state)
@@ -810,6 +851,8 @@ int main(void)
 		CASE("latency is of the last five minutes", latency_is_of_the_last_five_minutes),
 		CASE("what cannot be taken is not zero", what_cannot_be_taken_is_not_zero),
 		CASE("durations and ages", durations_and_ages),
+		CASE("a clock that jumps moves nothing but timestamps",
+		     a_clock_that_jumps_moves_nothing_but_timestamps),
 		CASE("every equation that fails has its name",
 		     every_equation_that_fails_has_its_name),
 		CASE("traffic during the walk is allowed for, and no more",

@@ -36,7 +36,6 @@
 /* What wakes the loop up. */
 enum wake { WAKE_RING, WAKE_HTTP, WAKE_KEEPER, WAKE_TIMER, WAKE_SIGNAL };
 
-int aggregate_reset(struct aggregate *a, const struct reading *r) __attribute__((weak)); /*TMP*/
 struct agent {
 	const struct agent_config *config;
 	struct settings settings;

@@ -83,7 +83,8 @@ static int index_grow(struct usage *usage)
 		*index_place(&bigger, usage->rows[i].server, usage->rows[i].channel,
 			     usage->rows[i].user) = i + 1;
 	free(usage->index);
-	*usage = bigger;
+	usage->index = bigger.index;
+	usage->index_size = bigger.index_size;
 	return 0;
 }
 
@@ -209,7 +210,8 @@ static int outcomes_grow(struct usage *usage)
 			*outcome_place(&bigger, usage->outcomes[i].row,
 				       &usage->outcomes[i].key) = usage->outcomes[i];
 	free(usage->outcomes);
-	*usage = bigger;
+	usage->outcomes = bigger.outcomes;
+	usage->outcomes_size = bigger.outcomes_size;
 	return 0;
 }
 

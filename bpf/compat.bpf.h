@@ -27,7 +27,7 @@
 #define ENOSYS 38
 
 #define PF_EXITING 0x00000004   /* include/linux/sched.h */
-#define PF_IO_WORKER 0x00000010 /* since 5.12 */
+#define PF_IO_WORKER 0x00000010 /* since 5.12: threads of io-wq and of SQPOLL */
 #define PF_KTHREAD 0x00200000
 
 /* include/net/tcp_states.h */
@@ -55,8 +55,17 @@ struct call {
 #define NR_RECVMSG 47
 #define NR_RECVMMSG 299
 #define NR_SENDMMSG 307
+#define NR_IO_SUBMIT 209
 #define NR_PREADV2 327
 #define NR_PWRITEV2 328
+
+/* The number alone, of whichever call was the last: a first look for what is rare. */
+static __always_inline long call_nr(struct task_struct *task)
+{
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+
+	return (long)regs->orig_ax;
+}
 
 /*
  * 0 when the task is inside a 64-bit system call, whose number and arguments are then in *call.
@@ -87,5 +96,18 @@ static __always_inline int task_is_32bit(struct task_struct *task)
 #else
 #error "system call numbers and registers are known for x86-64 only"
 #endif
+
+/* The descriptor fd of the task leads to this very file. */
+static __always_inline int fd_is(struct task_struct *task, __u32 fd, struct file *wanted)
+{
+	struct fdtable *fdt = task->files->fdt;
+	struct file *file = NULL;
+
+	if (fd >= fdt->max_fds)
+		return 0;
+	if (bpf_probe_read_kernel(&file, sizeof(file), fdt->fd + fd))
+		return 0;
+	return file && file == wanted;
+}
 
 #endif

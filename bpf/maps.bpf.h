@@ -381,6 +381,28 @@ struct {
 
 /* ------------------------------------------------------------------------------------------ */
 
+/* Where a task is in a call that moves several messages (vector.bpf.h). Made at the first such call
+ * of a task on a socket in scope; dies with the task. */
+struct vector {
+	__u64 sk;
+	__u64 vec;  /* the user's array */
+	__u32 next; /* index of the next message; 0 = the next event begins a call */
+	__u32 len;  /* what the kernel writes into the entry before */
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct vector);
+} vectors SEC(".maps");
+
+static __always_inline struct vector *vector_of(struct task_struct *task, int make)
+{
+	if (!make)
+		return bpf_task_storage_get(&vectors, task, NULL, 0);
+	return bpf_task_storage_get(&vectors, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+}
+
 /* Scratch of one run of a data program. Per CPU and direction: these programs run in task context
  * with preemption off, and neither can interrupt the other. */
 struct run {
@@ -390,6 +412,9 @@ struct run {
 	__u64 iov; /* … and the segments after it, as the user's struct iovec array */
 	__u64 nr_iov;
 	__u64 now;
+	int message; /* which one of a call that moves several; -1 = cannot be told */
+	__u64 sk; /* the event's socket and its file, as numbers: functions of their own take … */
+	__u64 file; /* … no pointers that the verifier would have to trust */
 	struct ws_tally tally;
 	struct pair_tally pair;
 	__u8 scratch[WS_SCRATCH];
@@ -406,6 +431,24 @@ struct {
 static __always_inline struct run *run_here(__u32 wire)
 {
 	return bpf_map_lookup_elem(&runs, &wire);
+}
+
+/* Where the event's bytes are: an array of struct iovec of the user … */
+static __always_inline int run_iov(struct run *run, __u64 iov, __u64 nr)
+{
+	run->iov = iov;
+	run->nr_iov = nr;
+	run->seg_len = 0;
+	return 0;
+}
+
+/* … or one buffer. */
+static __always_inline int run_buffer(struct run *run, __u64 base, __u64 len)
+{
+	run->base = base;
+	run->seg_len = len;
+	run->nr_iov = 0;
+	return 0;
 }
 
 /* Records for user space. 2 MB hold some 2000 openings with their heads, or 20 000 closings. */

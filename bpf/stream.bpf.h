@@ -625,6 +625,7 @@ static __always_inline void stream_data(struct sock *sk, struct conn *conn, __u3
 
 	if (!run || !tp)
 		return;
+	run->message = vector_event(sk, wire, n);
 	if (__sync_val_compare_and_swap(&conn->lock[direction & 1], 0, 1)) {
 		BOOK(contended); /* the next event finds these bytes as a gap */
 		return;
@@ -707,8 +708,10 @@ static __always_inline void stream_event(struct sock *sk, int ret, int flags, __
 {
 	struct conn *conn;
 
-	if (ret <= 0 || (flags & (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB)))
+	if (ret <= 0 || (flags & (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB))) {
+		vector_event(sk, wire, ret);
 		return;
+	}
 	conn = conn_of(sk);
 	if (!conn) {
 		conn = stream_first(sk, wire);

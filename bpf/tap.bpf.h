@@ -8,41 +8,7 @@
 #ifndef WSVITALS_TAP_BPF_H
 #define WSVITALS_TAP_BPF_H
 
-#include "compat.bpf.h"
-
-/* User ABI of 64-bit tasks. */
-struct user_iovec {
-	__u64 base;
-	__u64 len;
-};
-
-struct user_msghdr {
-	__u64 name;
-	__u64 namelen; /* int, and padding */
-	struct user_iovec *iov;
-	__u64 iovlen;
-};
-
-/* The descriptor fd of the task leads to this very socket. */
-static __always_inline int tap_fd_is(struct task_struct *task, __u32 fd, struct sock *sk)
-{
-	struct fdtable *fdt = task->files->fdt;
-	struct file *file = NULL;
-
-	if (fd >= fdt->max_fds)
-		return 0;
-	if (bpf_probe_read_kernel(&file, sizeof(file), fdt->fd + fd))
-		return 0;
-	return file && file == sk->sk_socket->file;
-}
-
-static __always_inline int tap_iov(struct run *run, __u64 iov, __u64 nr)
-{
-	run->iov = iov;
-	run->nr_iov = nr;
-	run->seg_len = 0;
-	return 0;
-}
+#include "vector.bpf.h"
 
 static __always_inline int tap_msghdr(struct run *run, __u64 address)
 {
@@ -50,15 +16,14 @@ static __always_inline int tap_msghdr(struct run *run, __u64 address)
 
 	if (bpf_probe_read_user(&msg, sizeof(msg), (const void *)address))
 		return -1;
-	return tap_iov(run, (__u64)msg.iov, msg.iovlen);
+	return run_iov(run, (__u64)msg.iov, msg.iovlen);
 }
 
-static __always_inline int tap_buffer(struct run *run, __u64 base, __u64 len)
+static __always_inline int tap_message(struct run *run, __u64 vec)
 {
-	run->base = base;
-	run->seg_len = len;
-	run->nr_iov = 0;
-	return 0;
+	if (run->message < 0)
+		return -1;
+	return tap_msghdr(run, vec + (__u64)run->message * sizeof(struct user_mmsghdr));
 }
 
 /*
@@ -72,33 +37,39 @@ static __always_inline int tap_find(struct run *run, struct sock *sk, __u32 wire
 
 	if (task->flags & (PF_KTHREAD | PF_IO_WORKER))
 		return -1;
-	if (call_of(task, &call) || !tap_fd_is(task, (__u32)call.arg[0], sk))
+	if (call_of(task, &call))
 		return -1;
+	if (!fd_is(task, (__u32)call.arg[0], sk->sk_socket->file)) {
+		if (call.nr != NR_IO_SUBMIT)
+			return -1;
+		run->file = (__u64)sk->sk_socket->file;
+		return iocb_find(wire) ? -1 : 0;
+	}
 	if (wire == RECEIVED) {
 		switch (call.nr) {
 		case NR_READ:
 		case NR_RECVFROM:
-			return tap_buffer(run, call.arg[1], call.arg[2]);
+			return run_buffer(run, call.arg[1], call.arg[2]);
 		case NR_READV:
 		case NR_PREADV2:
-			return tap_iov(run, call.arg[1], call.arg[2]);
+			return run_iov(run, call.arg[1], call.arg[2]);
 		case NR_RECVMSG:
 			return tap_msghdr(run, call.arg[1]);
 		case NR_RECVMMSG:
-			return call.arg[2] == 1 ? tap_msghdr(run, call.arg[1]) : -1;
+			return tap_message(run, call.arg[1]);
 		}
 	} else {
 		switch (call.nr) {
 		case NR_WRITE:
 		case NR_SENDTO:
-			return tap_buffer(run, call.arg[1], call.arg[2]);
+			return run_buffer(run, call.arg[1], call.arg[2]);
 		case NR_WRITEV:
 		case NR_PWRITEV2:
-			return tap_iov(run, call.arg[1], call.arg[2]);
+			return run_iov(run, call.arg[1], call.arg[2]);
 		case NR_SENDMSG:
 			return tap_msghdr(run, call.arg[1]);
-		case NR_SENDMMSG: /* of several messages, which one this is would have to be guessed */
-			return call.arg[2] == 1 ? tap_msghdr(run, call.arg[1]) : -1;
+		case NR_SENDMMSG:
+			return tap_message(run, call.arg[1]);
 		}
 	}
 	return -1;

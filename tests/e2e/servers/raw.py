@@ -228,7 +228,7 @@ class Connection:
         accept = base64.b64encode(hashlib.sha1(key + GUID).digest())
         pushes = b"".join(frame(1, b"push %d" % i) for i in range(int(query.get("with", 0))))
         self.reader = READERS[query.get("read", "recv")]
-        if query.get("write") not in ("sendfile", "sendmmsg"):  # they hide bytes, and a 101 that is hidden opens nothing
+        if query.get("write") != "sendfile":  # it hides bytes, and a 101 that is hidden opens nothing
             self.writer = WRITERS[query.get("write", "send")]
         if query.get("write") == "partial":
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)

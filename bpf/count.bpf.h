@@ -248,6 +248,45 @@ static __always_inline void count_tally(struct conn *conn, struct ws_tally *t, s
 	}
 }
 
+/* The FIN takes a sequence number too, and may be consumed with the last bytes: 1 when it was. */
+static __always_inline __u32 anchor_fin(struct sock *sk, struct tcp_sock *tp, __u32 wire)
+{
+	return wire == RECEIVED && (sk->__sk_common.skc_flags >> SOCK_DONE & 1) &&
+	       tp->copied_seq == tp->rcv_nxt;
+}
+
+/*
+ * At the server's own close: bytes that were received since the last event on a path without events
+ * (splice, TCP_ZEROCOPY_RECEIVE), which the next event would have found. In the task that closes:
+ * counters are added to without a lock on the other CPUs' behalf only.
+ */
+static __always_inline void count_unseen(struct sock *sk, struct conn *conn, struct tcp_sock *tp,
+					 __u64 now)
+{
+	__u32 direction = conn->bits & CONN_UPSTREAM ? SENT : RECEIVED;
+	struct ws_stream *ws = &conn->ws[direction & 1];
+	struct pair_tally pair = {};
+	struct ws_tally tally = {};
+	__u8 before = ws->flags;
+	__u32 gap;
+
+	gap = tp->copied_seq - conn->seq[direction & 1];
+	if (!gap || tp->inet_conn.icsk_ulp_ops)
+		return;
+	gap -= anchor_fin(sk, tp, RECEIVED);
+	if (!gap || gap >= 0x80000000u)
+		return;
+	if (__sync_val_compare_and_swap(&conn->lock[direction & 1], 0, 1))
+		return; /* a read is under way, so this is no close of the last descriptor */
+	conn->seq[direction & 1] += gap;
+	ws_gap(ws, &tally, gap);
+	if (ws->flags & WS_UNKNOWN & ~before)
+		BOOK(desync);
+	count_tally(conn, &tally, &pair, direction & 1, gap, now);
+	barrier();
+	conn->lock[direction & 1] = 0;
+}
+
 /* What waits for an answer will not get one. Also after the close: reads may come later than an RST. */
 static __always_inline void count_unanswered(struct conn *conn)
 {

@@ -99,6 +99,10 @@ static __always_inline void end_state_change(struct sock *sk, struct conn *conn,
 		/* once the peer has said FIN, a later exit of the server is not the cause */
 		int first = !(__sync_fetch_and_or(&conn->bits, CONN_LEFT) & CONN_LEFT);
 
+		struct tcp_sock *tp = (struct tcp_sock *)bpf_skc_to_tcp_sock(sk);
+
+		if (by_us && tp)
+			count_unseen(sk, conn, tp, now);
 		if (by_us && first && (task->flags & PF_EXITING))
 			end_note(conn, conn->bits & CONN_UPSTREAM ? CAUSE_FIN_WITHOUT_CLOSE
 								  : CAUSE_SERVER_EXIT);

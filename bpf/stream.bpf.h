@@ -604,10 +604,7 @@ static __always_inline long stream_anchor(struct sock *sk, struct conn *conn, st
 	/* a closed socket's numbers mean nothing; kTLS counts records there, we count plaintext */
 	if (sk->__sk_common.skc_state == TCP_CLOSE || tp->inet_conn.icsk_ulp_ops)
 		return 0;
-	/* the FIN takes a number too, and may be consumed with the last bytes */
-	if (gap == 1 && wire == RECEIVED && (sk->sk_shutdown & RCV_SHUTDOWN) &&
-	    tp->copied_seq == tp->rcv_nxt)
-		return 0;
+	gap -= anchor_fin(sk, tp, wire);
 	return gap < 0x80000000u ? (long)gap : -1;
 }
 

@@ -12,6 +12,8 @@
 #define AF_INET 2
 #define AF_INET6 10
 #define SOCK_STREAM 1
+#define S_IFMT 0170000
+#define S_IFSOCK 0140000
 #define IPPROTO_TCP 6
 #define IPPROTO_MPTCP 262
 
@@ -58,6 +60,7 @@ struct call {
 #define NR_IO_SUBMIT 209
 #define NR_PREADV2 327
 #define NR_PWRITEV2 328
+#define NR_IO_URING_ENTER 426
 
 /* The number alone, of whichever call was the last: a first look for what is rare. */
 static __always_inline long call_nr(struct task_struct *task)

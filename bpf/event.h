@@ -20,6 +20,7 @@
 #define MAX_HEADS 16384    /* upgrades in flight: from "GET " to the end of the response head */
 #define MAX_UNSEEN 256     /* different (process, reason) whose sockets cannot be followed */
 #define MAX_OUTCOMES 16384 /* different (server, kind, code, initiator) */
+#define MAX_ARMED 65536    /* requests of io_uring that wait for a socket */
 #define MAX_SCOPE 1024     /* values of one scope option; descendants of --pid: MAX_SCOPE_PIDS */
 #define MAX_SCOPE_PIDS 65536
 #define RING_BYTES (2u << 20)
@@ -78,6 +79,7 @@ enum initiator { BY_CLIENT = 0, BY_SERVER = 1 };
 	X(conn_full, "sockets without state: option memory exhausted")                             \
 	X(servers_full, "servers beyond the bound: counted as other")                              \
 	X(outcomes_full, "ends that found no room in the table")                                   \
+	X(armed_full, "requests of io_uring that could not be noted: table full")                  \
 	X(desync, "streams that lost the frame boundary")                                          \
 	X(resync, "streams recognised again")                                                      \
 	X(contended, "events while another CPU held the same direction")                           \

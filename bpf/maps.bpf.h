@@ -403,14 +403,79 @@ static __always_inline struct vector *vector_of(struct task_struct *task, int ma
 	return bpf_task_storage_get(&vectors, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
 }
 
+/* The requests of io_uring that a task has issued last (uring.bpf.h). Made at a task's first one;
+ * dies with the task. 64, because a socket that becomes ready while its request is about to wait is
+ * served after the others of the same submission, and nothing tells of it. */
+#define ISSUED_MAX 64
+struct issuer {
+	__u64 request[ISSUED_MAX];
+	__u32 next;
+	__u32 pad;
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct issuer);
+} issuers SEC(".maps");
+
+static __always_inline struct issuer *issuer_of(struct task_struct *task, int make)
+{
+	if (!make)
+		return bpf_task_storage_get(&issuers, task, NULL, 0);
+	return bpf_task_storage_get(&issuers, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+}
+
+/* The request that waits for a socket. Written when a request is armed, dropped with a TCP socket; what
+ * a Unix socket leaves is found wrong when it is looked at, and written over when the address is used
+ * again. Bound: sockets with a request that waits. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAX_ARMED);
+	__type(key, __u64); /* address of the sock, + 1 for sending */
+	__type(value, __u64);
+} armed SEC(".maps");
+
+__u32 armed_any; /* something was armed once: no look at the table before */
+
+static __always_inline __u64 armed_of(__u64 sk, __u32 wire)
+{
+	__u64 key = sk + wire;
+	__u64 *request = bpf_map_lookup_elem(&armed, &key);
+
+	return request ? *request : 0;
+}
+
+static __always_inline void armed_set(__u64 sk, __u32 wire, __u64 request)
+{
+	__u64 key = sk + wire;
+
+	armed_any = 1;
+	if (bpf_map_update_elem(&armed, &key, &request, BPF_ANY))
+		BOOK(armed_full);
+}
+
+static __always_inline void armed_drop(struct sock *sk)
+{
+	__u64 key = (__u64)sk;
+
+	if (!armed_any)
+		return;
+	bpf_map_delete_elem(&armed, &key);
+	key++;
+	bpf_map_delete_elem(&armed, &key);
+}
+
 /* Scratch of one run of a data program. Per CPU and direction: these programs run in task context
  * with preemption off, and neither can interrupt the other. */
 struct run {
 	__u64 left; /* bytes of this event still to look at */
 	__u64 base; /* where they are: the current segment … */
 	__u64 seg_len;
-	__u64 iov; /* … and the segments after it, as the user's struct iovec array */
-	__u64 nr_iov;
+	__u64 iov; /* … and the segments after it, as an array of struct iovec */
+	__u32 nr_iov;
+	__u32 iov_is_kernels; /* the array, not what it points to, is in the kernel's memory */
 	__u64 now;
 	int message; /* which one of a call that moves several; -1 = cannot be told */
 	__u64 sk; /* the event's socket and its file, as numbers: functions of their own take … */
@@ -437,7 +502,8 @@ static __always_inline struct run *run_here(__u32 wire)
 static __always_inline int run_iov(struct run *run, __u64 iov, __u64 nr)
 {
 	run->iov = iov;
-	run->nr_iov = nr;
+	run->nr_iov = (__u32)nr;
+	run->iov_is_kernels = 0;
 	run->seg_len = 0;
 	return 0;
 }

@@ -116,6 +116,34 @@ int BPF_PROG(on_destroy_twin, struct sock *sk)
 	return 0;
 }
 
+/*
+ * Which request of io_uring runs on a task is not written down anywhere: noted when it gets its file,
+ * which is right before it is issued, also as a part of a chain. Linux 5.19.
+ */
+SEC("tp_btf/io_uring_file_get")
+int BPF_PROG(on_uring_file, struct io_kiocb *req, int fd)
+{
+	uring_issue(req);
+	return 0;
+}
+
+/* Registered files are not got one by one: noted when submitted. Linux 6.4 (io_uring_submit_sqe before). */
+SEC("tp_btf/io_uring_submit_req")
+int BPF_PROG(on_uring_submit, struct io_kiocb *req)
+{
+	if (req->flags & REQ_F_FIXED_FILE)
+		uring_issue(req);
+	return 0;
+}
+
+/* The socket was not ready: the request is issued again when it is, by task work. */
+SEC("tp_btf/io_uring_poll_arm")
+int BPF_PROG(on_uring_arm, struct io_kiocb *req)
+{
+	uring_arm(req);
+	return 0;
+}
+
 /* Only loaded for --pid. */
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(on_fork, struct task_struct *parent, struct task_struct *child)

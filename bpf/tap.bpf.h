@@ -8,6 +8,7 @@
 #ifndef WSVITALS_TAP_BPF_H
 #define WSVITALS_TAP_BPF_H
 
+#include "uring.bpf.h"
 #include "vector.bpf.h"
 
 static __always_inline int tap_msghdr(struct run *run, __u64 address)
@@ -26,6 +27,19 @@ static __always_inline int tap_message(struct run *run, __u64 vec)
 	return tap_msghdr(run, vec + (__u64)run->message * sizeof(struct user_mmsghdr));
 }
 
+/* The task is in no call on this socket's descriptor. */
+__noinline int tap_elsewhere(__u32 wire)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct call call;
+
+	if (task->flags & PF_KTHREAD)
+		return -1;
+	if (task->flags & PF_IO_WORKER || call_of(task, &call) || call.nr == NR_IO_URING_ENTER)
+		return uring_find(wire);
+	return call.nr == NR_IO_SUBMIT ? iocb_find(wire) : -1;
+}
+
 /*
  * Points run at the buffers of this event. wire: RECEIVED for a receive call, SENT for a send call.
  * 0, or -1 when the bytes cannot be found.
@@ -35,15 +49,11 @@ static __always_inline int tap_find(struct run *run, struct sock *sk, __u32 wire
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct call call;
 
-	if (task->flags & (PF_KTHREAD | PF_IO_WORKER))
-		return -1;
-	if (call_of(task, &call))
-		return -1;
-	if (!fd_is(task, (__u32)call.arg[0], sk->sk_socket->file)) {
-		if (call.nr != NR_IO_SUBMIT)
-			return -1;
+	if (task->flags & (PF_KTHREAD | PF_IO_WORKER) || call_of(task, &call) ||
+	    !fd_is(task, (__u32)call.arg[0], sk->sk_socket->file)) {
 		run->file = (__u64)sk->sk_socket->file;
-		return iocb_find(wire) ? -1 : 0;
+		run->sk = (__u64)sk;
+		return tap_elsewhere(wire) ? -1 : 0;
 	}
 	if (wire == RECEIVED) {
 		switch (call.nr) {
@@ -84,7 +94,10 @@ static __always_inline long tap_piece(struct run *run)
 	struct user_iovec v;
 
 	if (!run->seg_len) {
-		if (!run->nr_iov || bpf_probe_read_user(&v, sizeof(v), (const void *)run->iov))
+		if (!run->nr_iov ||
+		    (run->iov_is_kernels
+			     ? bpf_probe_read_kernel(&v, sizeof(v), (const void *)run->iov)
+			     : bpf_probe_read_user(&v, sizeof(v), (const void *)run->iov)))
 			return -1;
 		run->iov += sizeof(v);
 		run->nr_iov--;

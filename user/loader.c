@@ -59,6 +59,9 @@ static const struct hook_row hook_rows[] = {
 	HOOK(on_receive_reset, tcp_receive_reset, "resets by the peer", true, false),
 	HOOK(on_send_reset, tcp_send_reset, "resets by the server", true, false),
 	HOOK(on_data_ready, sk_data_ready, "queue wait", false, false),
+	HOOK(on_uring_file, io_uring_file_get, "bytes that io_uring moves", false, false),
+	HOOK(on_uring_submit, io_uring_submit_req, "the same, of registered files", false, false),
+	HOOK(on_uring_arm, io_uring_poll_arm, "the same, after waiting", false, false),
 	HOOK(on_recv, sock_recv_length, "bytes received", true, false),
 	HOOK(on_send, sock_send_length, "bytes sent", true, false),
 };

@@ -14,6 +14,7 @@ typedef __u8 u8;
 typedef __u16 u16;
 typedef __u32 u32;
 typedef __u64 u64;
+typedef __kernel_size_t size_t;
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
@@ -49,7 +50,14 @@ struct sock_common {
 	struct in6_addr skc_v6_rcv_saddr;
 };
 
-struct file;
+struct inode {
+	unsigned short i_mode;
+};
+
+struct file {
+	struct inode *f_inode;
+	void *private_data;
+};
 
 struct socket {
 	struct file *file;
@@ -100,6 +108,7 @@ struct task_struct {
 	struct task_struct *group_leader;
 	char comm[16];
 	struct files_struct *files;
+	void *worker_private;
 };
 
 struct pt_regs {
@@ -111,6 +120,76 @@ struct pt_regs {
 	long unsigned int si;
 	long unsigned int di;
 	long unsigned int orig_ax;
+};
+
+struct iovec {
+	void *iov_base;
+	__kernel_size_t iov_len;
+};
+
+enum iter_type {
+	ITER_UBUF,
+	ITER_IOVEC,
+	ITER_BVEC,
+};
+
+struct iov_iter {
+	u8 iter_type;
+	size_t iov_offset;
+	const struct iovec *__iov;
+	void *ubuf;
+	size_t count;
+	unsigned long nr_segs;
+};
+
+struct msghdr {
+	struct iov_iter msg_iter;
+};
+
+struct io_wq_work {
+	int cancel_seq;
+};
+
+struct io_worker {
+	struct io_wq_work *cur_work;
+};
+
+/* io_uring: a request; the operation's own part begins at its first member. */
+struct io_kiocb {
+	struct file *file;
+	u8 opcode;
+	unsigned int flags;
+	void *async_data;
+	struct io_wq_work work;
+};
+
+struct io_sr_msg {
+	void *buf;
+	int len;
+	unsigned int done_io;
+};
+
+struct io_rw {
+	u64 addr;
+	u32 len;
+};
+
+struct iou_vec {
+	struct iovec *iovec;
+};
+
+struct io_async_msghdr {
+	struct iou_vec vec; /* since 6.15 */
+	struct iovec fast_iov;
+	struct msghdr msg;
+};
+
+struct io_async_msghdr___6_12 {
+	struct iovec *free_iov;
+};
+
+struct io_async_rw {
+	struct iov_iter iter;
 };
 
 struct seq_file;

@@ -1,0 +1,198 @@
+"""Every way a server moves bytes: one mode of servers/paths.c each, with the client's tally as the truth."""
+import threading
+
+import pytest
+
+from scenarios import MEGABYTE, Peer, bytes_of, text_of, together
+from servers import Running, Server, wait_until
+from watch import assert_balanced, assert_equal, assert_pairing, counted, differences, watched
+from wsclient import BINARY, TEXT
+
+PATHS = ("gcc", "-O1", "-g", "-Wall", "-Wextra", "-Wno-missing-field-initializers", "-D_GNU_SOURCE", "-include", "paths.h", "-o", "{build}/paths",
+         "paths.c", "paths_link.c", "paths_uring.c", "-lpthread", "-luring")
+
+
+def paths(mode):
+    return Server("paths", ("{build}/paths", mode, "{port}"), build=PATHS, comm="paths")
+
+
+def converse(c, largest=MEGABYTE):
+    """Each header form, fragments, control frames between them, and cuts, in lock step."""
+    for n in (0, 1, 2, 125, 126, 3000, 65535, 65536, largest):
+        c.echo(BINARY, bytes_of(n))
+    c.echo(TEXT, text_of(300), cut=1)
+    c.send(TEXT, b"first ", fin=False)
+    c.send(0, b"second")
+    c.expect(TEXT, b"first second")
+    c.ping(b"alive?")
+
+
+def observe(mode, talk=converse, host="127.0.0.1", end=1000):
+    """One conversation with the server in this mode: (what wsvitals says, what the client did)."""
+    with Running(paths(mode), host="::") as running:
+        peer = Peer(running, host=host)
+        with watched(running) as watch:
+            c = peer.connect()
+            talk(c)
+            if end:
+                c.close(end)
+            else:
+                c.fin()
+            running.wait_idle()
+            dump = watch.finish()
+    return dump, peer.tally
+
+
+# -- found, and equal ---------------------------------------------------------------------------------------------------
+
+EXACT = ("plain", "waitall", "dontwait", "peek", "zerocopy-send", "mmsg", "mmsg-partial", "sendfile", "splice-out", "aio",
+         "aio-vector", "threads", "pass", "fork", "exec", "prefork")
+
+
+@pytest.mark.parametrize("mode", EXACT)
+def test_counts_equal_the_tally(mode):
+    dump, tally = observe(mode)
+    assert_equal(dump, tally)
+    assert_pairing(dump, tally)
+    assert {name.partition("@")[0] for name in dump["connections"]["by_server"]} <= {f"paths:{dump_port(dump)}"}
+
+
+URING = ("uring", "uring-defer", "uring-sqpoll", "uring-async", "uring-files", "uring-waitall", "uring-waitall-msg",
+         "uring-poll-first", "uring-read-only", "uring-write-only", "uring-select", "uring-bundle", "uring-multishot",
+         "uring-multishot-defer", "uring-multishot-msg", "uring-msg", "uring-msg-zc", "uring-zc", "uring-zc-fixed", "uring-rw",
+         "uring-rw-async", "uring-rwv", "uring-fixed", "uring-chain", "uring-chain-files")
+
+
+@pytest.mark.parametrize("mode", URING)
+def test_io_uring(mode):
+    dump, tally = observe(mode)
+    assert_equal(dump, tally)
+    assert_pairing(dump, tally)
+
+
+@pytest.mark.parametrize("mode", URING)
+def test_io_uring_with_many_connections_on_one_ring(mode):
+    with Running(paths(mode), host="::") as running:
+        peer = Peer(running, host="127.0.0.1")
+        with watched(running) as watch:
+            together(lambda i: worker(peer, i), 16)
+            running.wait_idle()
+            dump = watch.finish()
+    assert_equal(dump, peer.tally)
+    assert_pairing(dump, peer.tally)
+
+
+def test_io_uring_receives_while_its_task_sits_in_a_write_on_the_same_socket():
+    """The registers then tell of the write: taken for the receive's, they give the wrong buffer."""
+    messages = [(BINARY, bytes_of(3000, i)) for i in range(400)]
+
+    def talk(c):
+        data, notes = zip(*(c.encode(*m) for m in messages))
+        sender = threading.Thread(target=c.write, args=(b"".join(data),))
+        sender.start()
+        for m in messages:
+            c.expect(*m)
+        sender.join()
+        for note in notes:
+            note()
+    dump, tally = observe("uring-cross", talk)
+    assert_equal(dump, tally)
+
+
+def dump_port(dump):
+    return next(iter(dump["connections"]["by_server"]), ":0").partition("@")[0].rpartition(":")[2]
+
+
+def test_a_connection_that_is_passed_on_after_its_upgrade():
+    """Who reads the frames is another process than who read the upgrade; the connection is one."""
+    dump, tally = observe("pass-late")
+    assert_equal(dump, tally)
+    assert_pairing(dump, tally)
+
+
+def test_an_ipv4_client_of_an_ipv6_listener():
+    dump, tally = observe("plain", host="127.0.0.1")
+    assert_equal(dump, tally)
+    dump, tally = observe("plain", host="::ffff:127.0.0.1")
+    assert_equal(dump, tally)
+    dump, tally = observe("plain", host="::1")
+    assert_equal(dump, tally)
+
+
+@pytest.mark.parametrize("mode", ["threads", "prefork", "mmsg", "aio", "pass"])
+def test_many_connections_at_once(mode):
+    """`pass` has one worker, which serves them one after the other."""
+    with Running(paths(mode), host="::") as running:
+        peer = Peer(running, host="127.0.0.1")
+        with watched(running) as watch:
+            together(lambda i: worker(peer, i), 1 if mode == "pass" else 16)
+            running.wait_idle()
+            dump = watch.finish()
+    assert_equal(dump, peer.tally)
+    assert_pairing(dump, peer.tally)
+
+
+def worker(peer, i):
+    c = peer.connect(f"/room/{i}")
+    for n in range(40):
+        c.echo(TEXT if n % 2 else BINARY, bytes_of(n * 37, i))
+    c.close(1000)
+
+
+# -- not readable, and said so ------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("mode", ["splice-in", "zerocopy-in"])
+@pytest.mark.parametrize("end", [1000, None], ids=["close frame", "end of stream"])
+def test_payload_that_passes_without_an_event_is_an_exact_gap(mode, end):
+    """Headers are read; payload goes by. The stream stays in step, no message is lost, and the bytes are a gap. With the
+    end of the stream nothing is read after the last payload: the gap is found at the server's close."""
+    sizes = (10, 200, 3000, 20000)
+
+    def talk(c):
+        for n in sizes:
+            c.echo(BINARY, bytes_of(n))
+    dump, tally = observe(mode, talk, end=end)
+    ours = counted(dump)
+    wrong = {name: both for name, both in differences(dump, tally).items() if name not in ("gap_received", "payload_received")}
+    assert not wrong, wrong
+    assert ours["gap_received"] == sum(sizes)
+    assert ours["payload_received"] == tally["control_bytes.received"]
+    assert dump["capture"]["losses"]["desync"] == 0
+    assert_balanced(dump)
+
+
+def test_discarded_payload_is_payload():
+    """MSG_TRUNC: the bytes are nowhere, but they are inside a payload whose length is known."""
+    def talk(c):
+        for n in (10, 200, 70000):
+            c.send(BINARY, bytes_of(n))
+            key_dependent = c.receive()
+            assert len(key_dependent[1]) == n
+    dump, tally = observe("trunc", talk, end=None)
+    assert_equal(dump, tally)
+    assert_pairing(dump, tally)
+
+
+def test_bytes_discarded_across_frames_are_a_gap_and_invent_nothing():
+    def talk(c):
+        for n in (10, 200, 3000):
+            c.send(BINARY, bytes_of(n))
+    dump, tally = observe("discard", talk, end=None)
+    ours = counted(dump)
+    assert ours["gap_received"] == ours["seen_received"] == tally["wire.received"]
+    assert (ours["received"], ours["violations"]) == (0, {})
+    assert dump["capture"]["losses"]["truncated"] >= 1 and dump["capture"]["losses"]["desync"] == 1
+    assert_balanced(dump)
+
+
+@pytest.mark.parametrize("mode, readable", [("sendfile-all", 0), ("aio-twice", 0)])
+def test_frames_that_are_in_no_memory_are_a_gap_and_invent_nothing(mode, readable):
+    def talk(c):
+        for n in (10, 200, 3000):
+            c.echo(BINARY, bytes_of(n))
+    dump, tally = observe(mode, talk)
+    ours = counted(dump)
+    assert ours["gap_sent"] == ours["seen_sent"] == tally["wire.sent"]
+    assert (ours["sent"], ours["violations"], ours["received"]) == (0, {}, 3)
+    assert dump["capture"]["losses"]["no_buffer"] >= 1
+    assert_balanced(dump)

@@ -1,4 +1,5 @@
 """Every way a server moves bytes: one mode of servers/paths.c each, with the client's tally as the truth."""
+import socket
 import threading
 
 import pytest
@@ -6,10 +7,13 @@ import pytest
 from scenarios import MEGABYTE, Peer, bytes_of, text_of, together
 from servers import Running, Server, wait_until
 from watch import assert_balanced, assert_equal, assert_pairing, counted, differences, watched
-from wsclient import BINARY, TEXT
+from wsclient import BINARY, TEXT, frame
 
 PATHS = ("gcc", "-O1", "-g", "-Wall", "-Wextra", "-Wno-missing-field-initializers", "-D_GNU_SOURCE", "-include", "paths.h", "-o", "{build}/paths",
          "paths.c", "paths_link.c", "paths_uring.c", "-lpthread", "-luring")
+
+PATHS_32 = tuple("{build}/paths32" if word == "{build}/paths" else word for word in PATHS if word not in ("paths_uring.c", "-luring")) \
+    + ("-m32", "-DNO_URING")
 
 
 def paths(mode):
@@ -196,3 +200,56 @@ def test_frames_that_are_in_no_memory_are_a_gap_and_invent_nothing(mode, readabl
     assert (ours["sent"], ours["violations"], ours["received"]) == (0, {}, 3)
     assert dump["capture"]["losses"]["no_buffer"] >= 1
     assert_balanced(dump)
+
+
+# -- not covered, and counted as that -------------------------------------------------------------------------------------
+
+def unsupported(running, talk, connections):
+    with watched(running) as watch:
+        talk()
+        running.wait_idle()
+        dump = watch.finish()
+    ours = counted(dump)
+    assert (ours["opened"], ours["received"], ours["sent"], ours["errors"]) == (0, 0, 0, {}), ours
+    assert dump["capture"]["losses"]["unsupported"] == connections
+    assert_balanced(dump)
+
+
+def test_a_32_bit_server_is_counted_as_unsupported():
+    """Its system calls have other numbers, and other structs behind them."""
+    with Running(Server("paths32", ("{build}/paths32", "plain", "{port}"), build=PATHS_32, comm="paths32"), host="::") as running:
+        peer = Peer(running, host="127.0.0.1")
+
+        def talk():
+            for _ in range(3):
+                c = peer.connect()
+                converse(c, 70000)
+                c.close(1000)
+        unsupported(running, talk, 3)
+
+
+def test_an_mptcp_client_is_counted_as_unsupported_and_a_tcp_client_of_the_same_listener_is_exact():
+    with Running(paths("mptcp"), host="::") as running:
+        peer = Peer(running, host="127.0.0.1")
+
+        def talk():
+            for _ in range(2):
+                with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_MPTCP) as s:
+                    s.settimeout(10)
+                    s.connect(("127.0.0.1", running.port))
+                    s.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                              b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n")
+                    s.sendall(frame(TEXT, b"hello"))
+                    data = b""
+                    while not data.endswith(b"\x81\x05hello"):
+                        data += s.recv(65536)
+                    assert data.startswith(b"HTTP/1.1 101")
+        # both ends are on this host: a socket that was accepted, and one that connected
+        unsupported(running, talk, 4)
+        with watched(running) as watch:
+            c = peer.connect()
+            converse(c)
+            c.close(1000)
+            running.wait_idle()
+            dump = watch.finish()
+    assert_equal(dump, peer.tally)

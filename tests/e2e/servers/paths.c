@@ -626,8 +626,12 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	listener = listen_on(argv[2], mode);
+#ifndef NO_URING /* in a 32-bit build, which has no such library */
 	if (!mode)
 		return uring_serve(argv[1], listener);
+#endif
+	if (!mode)
+		return 2;
 	if (mode->start)
 		mode->start(mode);
 	for (int i = 0; mode->flags & MODE_PREFORK && i < 3; i++)

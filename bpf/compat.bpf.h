@@ -23,8 +23,9 @@
 #define MSG_ERRQUEUE 0x2000
 
 #define SHUTDOWN_MASK 3 /* include/net/sock.h: RCV_SHUTDOWN | SEND_SHUTDOWN */
-#define RCV_SHUTDOWN 1
-#define SOCK_DONE 1 /* bit of sk_flags: the peer's FIN has come (include/net/sock.h) */
+#define SOCK_DONE 1     /* bit of sk_flags: the peer's FIN has come (include/net/sock.h) */
+#define EPIPE 32
+#define ECONNRESET 104
 #define ETIMEDOUT 110
 #define ENOSYS 38
 

@@ -35,6 +35,11 @@ static __always_inline void endpoint_v4(struct endpoint *e, __be32 addr)
 static __always_inline void endpoints_of(struct sock *sk, struct endpoint *local,
 					 struct endpoint *peer)
 {
+	if (sk->__sk_common.skc_family == AF_UNIX) {
+		__builtin_memset(local, 0, sizeof(*local));
+		__builtin_memset(peer, 0, sizeof(*peer));
+		return;
+	}
 	if (sk->__sk_common.skc_family == AF_INET) {
 		endpoint_v4(local, sk->__sk_common.skc_rcv_saddr);
 		endpoint_v4(peer, sk->__sk_common.skc_daddr);

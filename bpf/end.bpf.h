@@ -22,7 +22,7 @@ static __always_inline __u8 end_cause(struct sock *sk, __u32 bits)
 			return cause;
 	/* It is over, but neither did we leave nor has the peer said FIN: its RST came in a softirq
 	 * that interrupted another program, where the kernel may skip ours. */
-	if (!(bits & CONN_LEFT) && !(sk->__sk_common.skc_flags >> SOCK_DONE & 1))
+	if (sk && !(bits & CONN_LEFT) && !(sk->__sk_common.skc_flags >> SOCK_DONE & 1))
 		return bits & CONN_UPSTREAM ? CAUSE_RESET_BY_SERVER : CAUSE_RESET_BY_PEER;
 	return CAUSE_FIN_WITHOUT_CLOSE;
 }
@@ -119,20 +119,21 @@ static __always_inline void end_state_change(struct sock *sk, struct conn *conn,
 		count_unanswered(conn);
 }
 
-static __always_inline void end_open(struct sock *sk, struct conn *conn)
+/* sk: NULL where there is none any more; its errors have been noted then. */
+static __always_inline void end_open(struct sock *sk, struct conn *conn, __u64 id)
 {
 	__u64 now = bpf_ktime_get_ns();
 	struct event_close row = {};
 	__u32 bits;
 
-	if (sk->sk_err == ETIMEDOUT)
+	if (sk && sk->sk_err == ETIMEDOUT)
 		end_note(conn, CAUSE_TIMEOUT);
 	end_closed(sk, conn, now);
 	end_correct(sk, conn);
 	count_unanswered(conn); /* of messages read after the close */
 	bits = conn->bits;
 
-	emit_header(&row.event, EVENT_CLOSE, sizeof(row), bpf_get_socket_cookie(sk), now);
+	emit_header(&row.event, EVENT_CLOSE, sizeof(row), id, now);
 	row.duration_ns = conn->open_ns;
 	row.open_ns = now - conn->open_ns;
 	row.bytes_received = conn->bytes[RECEIVED];
@@ -154,9 +155,9 @@ static __always_inline void end_open(struct sock *sk, struct conn *conn)
 
 /* An upgrade that never got a whole answer. Who the server was is known only if another upgrade
  * went before: this is no place to make a slot. */
-static __always_inline void end_upgrade(struct sock *sk, struct conn *conn)
+static __always_inline void end_upgrade(__u64 at, struct conn *conn, __u64 id)
 {
-	struct head *head = head_of(sk);
+	struct head *head = bpf_map_lookup_elem(&heads, &at);
 	struct outcome_key key = {.kind = OUTCOME_REFUSED, .initiator = BY_SERVER};
 	__u64 now = bpf_ktime_get_ns();
 
@@ -171,7 +172,7 @@ static __always_inline void end_upgrade(struct sock *sk, struct conn *conn)
 	head->open.upstream = !!(conn->bits & CONN_UPSTREAM);
 	head->open.response_len = 0;
 	head->open.handshake_ns = now - head->read_ns;
-	emit_head(head, EVENT_REFUSED, bpf_get_socket_cookie(sk), now);
+	emit_head(head, EVENT_REFUSED, id, now);
 }
 
 static __always_inline void end_destroyed(struct sock *sk, struct conn *conn)
@@ -180,9 +181,9 @@ static __always_inline void end_destroyed(struct sock *sk, struct conn *conn)
 		return;
 	armed_drop(sk);
 	if (conn->state == CONN_OPEN)
-		end_open(sk, conn);
+		end_open(sk, conn, bpf_get_socket_cookie(sk));
 	else if (conn->state == CONN_UPGRADING)
-		end_upgrade(sk, conn);
+		end_upgrade((__u64)sk, conn, bpf_get_socket_cookie(sk));
 	if (conn->state == CONN_UPGRADING ||
 	    (conn->state == CONN_HTTP &&
 	     (conn->http_mode == HTTP_GET || conn->http_mode == HTTP_METHOD)))

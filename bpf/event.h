@@ -20,6 +20,7 @@
 #define MAX_HEADS 16384    /* upgrades in flight: from "GET " to the end of the response head */
 #define MAX_UNSEEN 256     /* different (process, reason) whose sockets cannot be followed */
 #define MAX_OUTCOMES 16384 /* different (server, kind, code, initiator) */
+#define MAX_UNIX 65536     /* Unix sockets with HTTP or WebSockets on them */
 #define MAX_ARMED 65536    /* requests of io_uring that wait for a socket */
 #define MAX_SCOPE 1024     /* values of one scope option; descendants of --pid: MAX_SCOPE_PIDS */
 #define MAX_SCOPE_PIDS 65536
@@ -28,7 +29,8 @@
 #define RESPONSE_MAX 1024 /* bytes kept of the response's head */
 #define REASON_MAX 123 /* RFC 6455 5.5: a control payload has at most 125 bytes, 2 are the code */
 #define COMM_LEN 16
-#define NR_CHUNK 256 /* bytes of a head that are scanned at a time */
+#define UNIX_PATH 108 /* sockaddr_un, unix(7) */
+#define NR_CHUNK 256  /* bytes of a head that are scanned at a time */
 
 #define SLOT_OTHER 0    /* server slots: beyond MAX_SERVERS all further servers share this one */
 #define SLOT_UPSTREAM 1 /* connecting sides (SPEC 1 "upstream leg"), never a server's numbers */
@@ -79,6 +81,7 @@ enum initiator { BY_CLIENT = 0, BY_SERVER = 1 };
 	X(conn_full, "sockets without state: option memory exhausted")                             \
 	X(servers_full, "servers beyond the bound: counted as other")                              \
 	X(outcomes_full, "ends that found no room in the table")                                   \
+	X(unix_full, "Unix sockets without state: table full")                                     \
 	X(armed_full, "requests of io_uring that could not be noted: table full")                  \
 	X(desync, "streams that lost the frame boundary")                                          \
 	X(resync, "streams recognised again")                                                      \
@@ -88,7 +91,7 @@ enum initiator { BY_CLIENT = 0, BY_SERVER = 1 };
 	X(no_buffer, "events whose buffer could not be found")                                     \
 	X(truncated, "MSG_TRUNC reads: bytes discarded by the reader")                             \
 	X(frames_capped, "events with more frames than one run may parse")                         \
-	X(unsupported, "sockets of a kind that is not covered (MPTCP, Unix, 32-bit, HTTP/2)")      \
+	X(unsupported, "sockets of a kind that is not covered (MPTCP, 32-bit, HTTP/2)")            \
 	X(tls, "sockets that began with a TLS record")
 
 /* Why a process's sockets cannot be followed. X(NAME, key, what it does) */
@@ -172,8 +175,9 @@ struct channel_stats {
 /* Map servers: a listening address that accepted a WebSocket. */
 struct server_key {
 	__u32 netns; /* inode number of the network namespace */
-	__u16 port;  /* host order */
+	__u16 port;  /* host order; 0 for a Unix socket */
 	__u16 pad;
+	char path[UNIX_PATH]; /* of a Unix socket, NUL-padded; an abstract name begins with @ */
 };
 struct server_info {
 	__u32 slot;
@@ -182,7 +186,7 @@ struct server_info {
 	__u64 cgroup; /* id in the v2 hierarchy */
 	char comm[COMM_LEN];
 };
-_Static_assert(sizeof(struct server_key) == 8, "ABI");
+_Static_assert(sizeof(struct server_key) == 8 + UNIX_PATH, "ABI");
 _Static_assert(sizeof(struct server_info) == 40, "ABI");
 
 /* Map channels: written by user space, which alone applies the rules of SPEC 5. */

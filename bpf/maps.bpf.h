@@ -130,6 +130,7 @@ static __always_inline struct conn *conn_make(struct sock *sk)
 struct head {
 	struct event_open open;
 	__u8 text[REQUEST_MAX + RESPONSE_MAX + NR_CHUNK];
+	struct server_key server; /* whom the request asks */
 	struct http1 request;
 	struct http1 response;
 	__u64 read_ns;         /* when the request's last byte was read */
@@ -174,11 +175,14 @@ static __always_inline struct head *head_make(struct sock *sk)
 	return bpf_map_lookup_elem(&heads, &key);
 }
 
+static __always_inline void head_drop_at(__u64 key)
+{
+	bpf_map_delete_elem(&heads, &key);
+}
+
 static __always_inline void head_drop(struct sock *sk)
 {
-	__u64 key = (__u64)sk;
-
-	bpf_map_delete_elem(&heads, &key);
+	head_drop_at((__u64)sk);
 }
 
 /* ------------------------------------------------------------------------------------------ */
@@ -401,6 +405,70 @@ static __always_inline struct vector *vector_of(struct task_struct *task, int ma
 	if (!make)
 		return bpf_task_storage_get(&vectors, task, NULL, 0);
 	return bpf_task_storage_get(&vectors, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+}
+
+/* What is known of a Unix stream socket at once: whether its state is kept. Made at its first data
+ * event; dies with the socket, which is how user space's walk sees that the socket lives, in whatever
+ * network namespace, descriptor table or message in flight it is. */
+struct unix_mark {
+	__u32 kept;
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct unix_mark);
+} unix_marks SEC(".maps");
+
+static __always_inline struct unix_mark *unix_mark_of(struct sock *sk, int make)
+{
+	return bpf_sk_storage_get(&unix_marks, sk, NULL, make ? BPF_SK_STORAGE_GET_F_CREATE : 0);
+}
+
+/* States of Unix sockets by the sock's address, made with a mark; ended and deleted by the walk that
+ * finds no living socket with it, at the latest by the next socket at the address (unix.bpf.h). */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAX_UNIX);
+	__type(key, __u64);
+	__type(value, struct conn);
+} unix_conns SEC(".maps");
+
+/* Beside each of them: what only its end needs. */
+struct unix_owner {
+	__u64 id; /* socket cookie */
+	__u32 tgid;
+	__u32 epoch; /* of the walk that last saw the socket */
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, MAX_UNIX);
+	__type(key, __u64);
+	__type(value, struct unix_owner);
+} unix_owners SEC(".maps");
+
+__u32 unix_epoch; /* counted up by user space before a walk */
+__u32 unix_any;   /* there was one once: no walk before */
+
+static __always_inline int unix_make(struct sock *sk, struct unix_mark *mark, __u32 tgid,
+				     int upstream)
+{
+	struct unix_owner owner = {.tgid = tgid, .epoch = unix_epoch};
+	struct conn conn = {.bits = upstream ? CONN_UPSTREAM : 0};
+	__u64 key = (__u64)sk;
+
+	owner.id = bpf_get_socket_cookie(sk);
+	unix_any = 1;
+	if (bpf_map_update_elem(&unix_owners, &key, &owner, BPF_ANY) ||
+	    bpf_map_update_elem(&unix_conns, &key, &conn, BPF_ANY)) {
+		bpf_map_delete_elem(&unix_owners, &key);
+		BOOK(unix_full);
+		return 0;
+	}
+	mark->kept = 1;
+	return 1;
 }
 
 /* The requests of io_uring that a task has issued last (uring.bpf.h). Made at a task's first one;

@@ -10,11 +10,48 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
+/*
+ * Unix sockets have programs of their own, which the two below jump to: the verifier then looks at each
+ * kind of state alone, and the hot path pays one comparison.
+ */
+SEC("tp_btf/sock_recv_length")
+int BPF_PROG(on_recv_unix, struct sock *sk, int ret, int flags)
+{
+	stream_unix_event(sk, ret, flags, RECEIVED);
+	return 0;
+}
+
+SEC("tp_btf/sock_send_length")
+int BPF_PROG(on_send_unix, struct sock *sk, int ret, int flags)
+{
+	stream_unix_event(sk, ret, flags, SENT);
+	return 0;
+}
+
+/* A jump's target must have the same tracepoint as its origin, so one table for each; filled by user
+ * space, or empty: then Unix sockets are left alone. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} unix_recv SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} unix_send SEC(".maps");
+
 /* Bytes received: every read, recv…, io_uring. Linux 6.3 (net/socket.c, sock_recvmsg_nosec). */
 SEC("tp_btf/sock_recv_length")
 int BPF_PROG(on_recv, struct sock *sk, int ret, int flags)
 {
-	stream_event(sk, ret, flags, RECEIVED);
+	if (sk->__sk_common.skc_family != AF_UNIX)
+		stream_event(sk, ret, flags, RECEIVED);
+	else
+		bpf_tail_call(ctx, &unix_recv, 0);
 	return 0;
 }
 
@@ -22,7 +59,10 @@ int BPF_PROG(on_recv, struct sock *sk, int ret, int flags)
 SEC("tp_btf/sock_send_length")
 int BPF_PROG(on_send, struct sock *sk, int ret, int flags)
 {
-	stream_event(sk, ret, flags, SENT);
+	if (sk->__sk_common.skc_family != AF_UNIX)
+		stream_event(sk, ret, flags, SENT);
+	else
+		bpf_tail_call(ctx, &unix_send, 0);
 	return 0;
 }
 
@@ -159,17 +199,12 @@ int BPF_PROG(on_exit, struct task_struct *task)
 	return 0;
 }
 
-/* One struct walk_record per open connection: `active` is counted here, never by subtraction. */
-SEC("iter/bpf_sk_storage_map")
-int walk(struct bpf_iter__bpf_sk_storage_map *ctx)
+static __always_inline void walk_write(struct seq_file *seq, struct sock *sk, struct conn *conn,
+				       __u64 id)
 {
-	struct sock *sk = ctx->sk;
-	struct conn *conn = ctx->value;
 	struct walk_record row = {};
 
-	if (!sk || !conn || conn->state != CONN_OPEN || (conn->bits & CONN_CLOSED))
-		return 0;
-	row.id = bpf_get_socket_cookie(sk);
+	row.id = id;
 	row.open_ns = conn->open_ns;
 	row.bytes_received = conn->bytes[RECEIVED];
 	row.bytes_sent = conn->bytes[SENT];
@@ -182,6 +217,46 @@ int walk(struct bpf_iter__bpf_sk_storage_map *ctx)
 	row.channel = conn->channel;
 	row.upstream = !!(conn->bits & CONN_UPSTREAM);
 	row.resync = !!(conn->bits & CONN_RESYNC);
-	bpf_seq_write(ctx->meta->seq, &row, sizeof(row));
+	bpf_seq_write(seq, &row, sizeof(row));
+}
+
+/* One struct walk_record per open connection: `active` is counted here, never by subtraction. */
+SEC("iter/bpf_sk_storage_map")
+int walk(struct bpf_iter__bpf_sk_storage_map *ctx)
+{
+	struct sock *sk = ctx->sk;
+	struct conn *conn = ctx->value;
+
+	if (!sk || !conn || conn->state != CONN_OPEN || (conn->bits & CONN_CLOSED))
+		return 0;
+	walk_write(ctx->meta->seq, sk, conn, bpf_get_socket_cookie(sk));
+	return 0;
+}
+
+/* The same for Unix sockets; and their states know afterwards that the socket lives … */
+SEC("iter/bpf_sk_storage_map")
+int walk_unix(struct bpf_iter__bpf_sk_storage_map *ctx)
+{
+	struct unix_mark *mark = ctx->value;
+	struct sock *sk = ctx->sk;
+	struct conn *conn;
+	__u64 id;
+
+	if (!sk || !mark)
+		return 0;
+	conn = unix_walk(sk, mark, &id);
+	if (conn && conn->state == CONN_OPEN && !(conn->bits & CONN_CLOSED))
+		walk_write(ctx->meta->seq, sk, conn, id);
+	return 0;
+}
+
+/* … and those that do not, end. */
+SEC("iter/bpf_map_elem")
+int sweep_unix(struct bpf_iter__bpf_map_elem *ctx)
+{
+	__u64 *key = ctx->key;
+
+	if (key)
+		unix_sweep(*key);
 	return 0;
 }

@@ -11,6 +11,7 @@
 #include "emit.bpf.h"
 #include "scope.bpf.h"
 #include "tap.bpf.h"
+#include "unix.bpf.h"
 
 #define STREAM_STEPS                                                                               \
 	(1 << 18)      /* frames and segments of one event; beyond that the boundary is lost */
@@ -181,13 +182,16 @@ static __always_inline void head_who(struct head *head, struct sock *sk, struct 
 	head->open.upstream = !!(conn->bits & CONN_UPSTREAM);
 	bpf_core_read_str(head->open.comm, sizeof(head->open.comm), &task->group_leader->comm);
 	endpoints_of(sk, &head->open.local, &head->open.peer);
+	head->server.netns = head->open.netns;
+	if (sk->__sk_common.skc_family == AF_UNIX)
+		unix_path(sk, head->server.path);
+	else
+		head->server.port = sk->__sk_common.skc_num;
 }
 
-static __always_inline struct server_info *server_find(struct sock *sk, struct head *head)
+static __always_inline struct server_info *server_find(struct head *head)
 {
-	struct server_key key = {.netns = head->open.netns, .port = sk->__sk_common.skc_num};
-
-	return bpf_map_lookup_elem(&servers, &key);
+	return bpf_map_lookup_elem(&servers, &head->server);
 }
 
 /* What comes is no head: wait for the next response, and then for a request. */
@@ -248,7 +252,7 @@ static __always_inline void request_upgrades(struct step *step, struct head *hea
 	head->read_ns = step->run->now;
 	conn->path_hash = head->request.path_hash;
 	head_who(head, step->sk, conn);
-	info = server_find(step->sk, head);
+	info = server_find(head);
 	conn->server = info ? info->slot : SLOT_OTHER;
 	conn->http_mode = HTTP_IDLE;
 	conn->state = CONN_UPGRADING;
@@ -317,15 +321,14 @@ static long request_step(__u64 i, struct step *step)
 /* The answer to an upgrade */
 
 /* The slot of the listening address, made if this is its first upgrade. */
-static __always_inline __u32 server_slot(struct sock *sk, struct head *head, __u64 now)
+static __always_inline __u32 server_slot(struct head *head, __u64 now)
 {
-	struct server_key key = {.netns = head->open.netns, .port = sk->__sk_common.skc_num};
 	struct server_info fresh = {.first_ns = now};
 	struct server_info *info;
 
 	if (head->open.upstream)
 		return SLOT_UPSTREAM;
-	info = server_find(sk, head);
+	info = server_find(head);
 	if (info)
 		return info->slot;
 	if (next_server >= MAX_SERVERS) {
@@ -341,8 +344,8 @@ static __always_inline __u32 server_slot(struct sock *sk, struct head *head, __u
 	fresh.cgroup = head->open.cgroup;
 	__builtin_memcpy(fresh.comm, head->open.comm, sizeof(fresh.comm));
 	/* two CPUs may see a server's first upgrades at a time: the slot of the second is lost */
-	bpf_map_update_elem(&servers, &key, &fresh, BPF_NOEXIST);
-	info = bpf_map_lookup_elem(&servers, &key);
+	bpf_map_update_elem(&servers, &head->server, &fresh, BPF_NOEXIST);
+	info = server_find(head);
 	return info ? info->slot : SLOT_OTHER;
 }
 
@@ -369,7 +372,7 @@ static __always_inline void stream_refused(struct step *step, struct head *head,
 	struct conn *conn = step->conn;
 	struct outcome_key key = {.kind = OUTCOME_REFUSED, .code = status, .initiator = BY_SERVER};
 
-	key.server = server_slot(step->sk, head, step->run->now);
+	key.server = server_slot(head, step->run->now);
 	head->open.server = key.server;
 	head->open.status = status;
 	head->open.handshake_ns = step->run->now - head->read_ns;
@@ -389,7 +392,7 @@ static __always_inline void stream_open(struct step *step, struct head *head)
 	struct run *run = step->run;
 	struct tcp_sock *tp;
 
-	conn->server = server_slot(sk, head, run->now);
+	conn->server = server_slot(head, run->now);
 	conn->channel = channel_lookup(conn->server, conn->path_hash);
 	conn->ping_at = 0;
 	if (head->response.flags & HTTP1_EXTENDED) {
@@ -608,19 +611,18 @@ static __always_inline long stream_anchor(struct sock *sk, struct conn *conn, st
 	return gap < 0x80000000u ? (long)gap : -1;
 }
 
-/* The bytes of one socket event that moved n > 0 bytes. */
-static __always_inline void stream_data(struct sock *sk, struct conn *conn, __u32 wire, __u32 n,
-					__u32 flags)
+/* The bytes of one socket event that moved n > 0 bytes. tp: NULL for a Unix socket. */
+static __always_inline void stream_data(struct sock *sk, struct conn *conn, struct tcp_sock *tp,
+					__u32 wire, __u32 n, __u32 flags)
 {
 	__u32 direction = wire ^ !!(conn->bits & CONN_UPSTREAM);
-	struct tcp_sock *tp = (struct tcp_sock *)bpf_skc_to_tcp_sock(sk);
 	struct step step = {.sk = sk, .conn = conn, .direction = direction & 1};
 	struct run *run = run_here(wire);
 	struct ws_stream *ws = &conn->ws[direction & 1];
 	__u64 total = n;
 	long gap;
 
-	if (!run || !tp)
+	if (!run)
 		return;
 	run->message = vector_event(sk, wire, n);
 	if (__sync_val_compare_and_swap(&conn->lock[direction & 1], 0, 1)) {
@@ -632,7 +634,9 @@ static __always_inline void stream_data(struct sock *sk, struct conn *conn, __u3
 	run->left = n;
 	__builtin_memset(&run->tally, 0, sizeof(run->tally));
 	__builtin_memset(&run->pair, 0, sizeof(run->pair));
-	if (conn->state == CONN_NEW) {
+	if (!tp) { /* a Unix socket: nothing to hold on to */
+		gap = 0;
+	} else if (conn->state == CONN_NEW) {
 		conn->seq[direction & 1] = (wire == RECEIVED ? tp->copied_seq : tp->write_seq);
 		gap = 0;
 	} else {
@@ -640,7 +644,7 @@ static __always_inline void stream_data(struct sock *sk, struct conn *conn, __u3
 	}
 	if (conn->state != CONN_OPEN) {
 		/* the other direction's anchor begins where its first byte will be */
-		if (conn->state == CONN_NEW)
+		if (conn->state == CONN_NEW && tp)
 			conn->seq[(direction ^ 1) & 1] = wire == RECEIVED ? tp->write_seq
 									  : tp->copied_seq;
 		if (gap || (flags & MSG_TRUNC) || tap_find(run, sk, wire)) {
@@ -693,7 +697,7 @@ static __always_inline void stream_data(struct sock *sk, struct conn *conn, __u3
 	} else {
 		stream_frames(&step);
 	}
-	if (wire == RECEIVED && !(conn->bits & CONN_UPSTREAM))
+	if (wire == RECEIVED && tp && !(conn->bits & CONN_UPSTREAM))
 		count_wait(conn, tp->copied_seq, n, run->now);
 	count_tally(conn, &run->tally, &run->pair, direction & 1, total, run->now);
 out:
@@ -703,6 +707,7 @@ out:
 
 static __always_inline void stream_event(struct sock *sk, int ret, int flags, __u32 wire)
 {
+	struct tcp_sock *tp;
 	struct conn *conn;
 
 	if (ret <= 0 || (flags & (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB))) {
@@ -717,7 +722,28 @@ static __always_inline void stream_event(struct sock *sk, int ret, int flags, __
 	}
 	if (conn->state == CONN_IGNORED)
 		return;
-	stream_data(sk, conn, wire, ret, flags);
+	tp = (struct tcp_sock *)bpf_skc_to_tcp_sock(sk);
+	if (tp)
+		stream_data(sk, conn, tp, wire, ret, flags);
+}
+
+/* The same of a Unix socket. */
+static __always_inline void stream_unix_event(struct sock *sk, int ret, int flags, __u32 wire)
+{
+	struct conn *conn;
+
+	if (ret <= 0 || (flags & (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB))) {
+		vector_event(sk, wire, ret);
+		if (ret <= 0)
+			unix_idle(sk, wire, ret);
+		return;
+	}
+	conn = unix_conn_of(sk, wire);
+	if (!conn)
+		return;
+	stream_data(sk, conn, NULL, wire, ret, flags);
+	if (conn->state == CONN_IGNORED)
+		unix_ignore(sk);
 }
 
 #endif

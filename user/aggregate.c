@@ -174,7 +174,7 @@ static void sample_names(struct aggregate *a, const struct reading *reading)
 
 		if (!server->used || *name)
 			continue;
-		label_server(server->info.comm, server->key.port, server->process.unit, name);
+		label_server(server->info.comm, &server->key, server->process.unit, name);
 		/* The same program on the same port of another network namespace. */
 		len = strlen(name);
 		if (name_is_taken(a, slot))

@@ -38,7 +38,7 @@ static int examine_hook(const struct loader_hook *hook, void *ctx)
 		snprintf(detail, sizeof(detail), "%s: %s; %s", hook->purpose, hook->reason,
 			 hook->required
 				 ? "nothing can be counted without it (use Linux 6.3 or newer)"
-				 : "this measure will be null");
+				 : "this will not be measured");
 	finding(hook->available, hook->name, detail);
 	exam->sound &= hook->available || !hook->required;
 	return 0;
@@ -126,10 +126,11 @@ int cli_doctor(int argc, char **argv)
 	examine_agent(&settings, &exam);
 
 	printf("\nNot covered by this version\n"
-	       "  TLS inside the server, Unix sockets, io_uring, HTTP/2 and HTTP/3 WebSockets, "
-	       "32-bit\n"
-	       "  processes, MPTCP peers, connections that were open before counting "
-	       "began.\n\n%s\n",
+	       "  TLS inside the server, HTTP/2 and HTTP/3 WebSockets, 32-bit processes, MPTCP "
+	       "peers,\n"
+	       "  io_uring before Linux 6.10 and its zero-copy receive, connections that were "
+	       "open\n"
+	       "  before counting began.\n\n%s\n",
 	       exam.sound ? "All is well." : "Something is wrong: see NO above.");
 	return exam.sound ? EXIT_OK : EXIT_FAILED;
 }

@@ -156,11 +156,13 @@ static const uint8_t v4_mapped[12] = {[10] = 0xff, [11] = 0xff};
 
 bool label_is_loopback(const uint8_t addr[16])
 {
+	static const uint8_t none[16];
 	static const uint8_t v6_loopback[16] = {[15] = 1};
 
 	if (memcmp(addr, v4_mapped, sizeof(v4_mapped)) == 0)
 		return addr[12] == 127;
-	return memcmp(addr, v6_loopback, sizeof(v6_loopback)) == 0;
+	return memcmp(addr, v6_loopback, sizeof(v6_loopback)) == 0 ||
+	       memcmp(addr, none, sizeof(none)) == 0;
 }
 
 void label_address(const uint8_t addr[16], char ret_text[LABEL_ADDRESS_SIZE])
@@ -231,14 +233,25 @@ void label_user_text(uint64_t user, char ret_text[LABEL_USER_SIZE])
 	ret_text[LABEL_USER_SIZE - 1] = '\0';
 }
 
-void label_server(const char comm[COMM_LEN], uint16_t port, const char *unit,
+/* Bytes of a label that a path may take, so that room is left for the unit. */
+#define UNIX_LABEL 64
+
+void label_server(const char comm[COMM_LEN], const struct server_key *key, const char *unit,
 		  char ret_label[LABEL_SIZE])
 {
+	char path[UNIX_LABEL];
+
 	/* A name of 15 bytes may become 15 replacement characters. */
 	char name[3 * COMM_LEN + 1];
 
 	label_clean((struct text){comm, strnlen(comm, COMM_LEN)}, name, sizeof(name));
-	snprintf(ret_label, LABEL_SIZE, "%s:%u%s%s", name, port, *unit ? "@" : "", unit);
+	if (key->path[0]) {
+		label_clean((struct text){key->path, strnlen(key->path, UNIX_PATH)}, path,
+			    sizeof(path));
+		snprintf(ret_label, LABEL_SIZE, "%s:%s%s%s", name, path, *unit ? "@" : "", unit);
+		return;
+	}
+	snprintf(ret_label, LABEL_SIZE, "%s:%u%s%s", name, key->port, *unit ? "@" : "", unit);
 }
 
 /* A container id: 64 hex digits, alone or between other characters ("docker-<id>.scope"). */

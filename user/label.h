@@ -39,14 +39,15 @@ uint64_t label_user(const uint8_t key[LABEL_KEY_BYTES], const uint8_t addr[16],
 		    struct text forwarded_for);
 void label_user_text(uint64_t user, char ret_text[LABEL_USER_SIZE]);
 
+/* Also no address at all, which is what a Unix socket has. */
 bool label_is_loopback(const uint8_t addr[16]);
 /* "192.0.2.7", "192.0.2.7:1234", "2001:db8::1", "[2001:db8::1]:443" -> 16 bytes, v4-mapped. */
 bool label_parse_address(struct text text, uint8_t ret_addr[16]);
 /* The address as people write it; a v4-mapped one as v4. */
 void label_address(const uint8_t addr[16], char ret_text[LABEL_ADDRESS_SIZE]);
 
-/* comm:port, and @unit where there is one. */
-void label_server(const char comm[COMM_LEN], uint16_t port, const char *unit,
+/* comm:port or comm:/path, and @unit where there is one. */
+void label_server(const char comm[COMM_LEN], const struct server_key *key, const char *unit,
 		  char ret_label[LABEL_SIZE]);
 
 /*

@@ -67,10 +67,13 @@ static const struct hook_row hook_rows[] = {
 };
 #define NR_HOOKS (sizeof(hook_rows) / sizeof(hook_rows[0]))
 
+/* Iterators: attached while there is privilege to, run later without. */
+enum { WALK_CONNS, WALK_UNIX, SWEEP_UNIX, NR_WALKS };
+
 struct loader {
 	struct socket_bpf *skel;
 	struct ring_buffer *ring;
-	struct bpf_link *walk; /* from it each walk makes an iterator, which needs no privilege */
+	struct bpf_link *walks[NR_WALKS];
 	struct loader_hook hooks[NR_HOOKS];
 	void *percpu; /* one value of the largest per-CPU map, for each CPU */
 	int nr_cpus;
@@ -343,6 +346,20 @@ static int rare_init(struct loader *loader)
 	return 0;
 }
 
+/* Where the programs of the data hooks go on for a Unix socket. */
+static int unix_set(struct loader *loader)
+{
+	struct socket_bpf *skel = loader->skel;
+	int recv_fd = bpf_program__fd(skel->progs.on_recv_unix);
+	int send_fd = bpf_program__fd(skel->progs.on_send_unix);
+	uint32_t zero = 0;
+
+	if (bpf_map_update_elem(bpf_map__fd(skel->maps.unix_recv), &zero, &recv_fd, BPF_ANY) ||
+	    bpf_map_update_elem(bpf_map__fd(skel->maps.unix_send), &zero, &send_fd, BPF_ANY))
+		return fail(loader, -errno, "cannot write a map: %s", strerror(errno));
+	return 0;
+}
+
 static int load_failed(struct loader *loader, int err)
 {
 	if (err == -EPERM || err == -EACCES)
@@ -393,9 +410,17 @@ int loader_new(const struct scope *scope, struct loader **ret_loader)
 		bpf_program__set_autoload(hook_program(loader, &hook_rows[i]),
 					  loader->hooks[i].available &&
 						  (!hook_rows[i].for_pids || scope->nr_pids));
+	/* no Unix socket has a port: half of the work of loading can be saved */
+	bpf_program__set_autoload(loader->skel->progs.on_recv_unix, !scope->nr_ports);
+	bpf_program__set_autoload(loader->skel->progs.on_send_unix, !scope->nr_ports);
 	err = socket_bpf__load(loader->skel);
 	if (err)
 		return load_failed(loader, err);
+	if (!scope->nr_ports) {
+		err = unix_set(loader);
+		if (err)
+			return err;
+	}
 
 	loader->nr_cpus = libbpf_num_possible_cpus();
 	if (loader->nr_cpus < 1)
@@ -413,18 +438,42 @@ int loader_new(const struct scope *scope, struct loader **ret_loader)
 	return scope_set(loader, scope);
 }
 
-static struct bpf_link *walk_attach(struct loader *loader)
+static struct bpf_link *walk_attach(struct bpf_program *program, struct bpf_map *map)
 {
-	union bpf_iter_link_info info = {.map.map_fd = bpf_map__fd(loader->skel->maps.conns)};
+	union bpf_iter_link_info info = {.map.map_fd = bpf_map__fd(map)};
 	DECLARE_LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &info,
 			    .link_info_len = sizeof(info));
 
-	return bpf_program__attach_iter(loader->skel->progs.walk, &opts);
+	return bpf_program__attach_iter(program, &opts);
+}
+
+static int walks_attach(struct loader *loader)
+{
+	struct socket_bpf *skel = loader->skel;
+
+	loader->walks[WALK_CONNS] = walk_attach(skel->progs.walk, skel->maps.conns);
+	loader->walks[WALK_UNIX] = walk_attach(skel->progs.walk_unix, skel->maps.unix_marks);
+	loader->walks[SWEEP_UNIX] = walk_attach(skel->progs.sweep_unix, skel->maps.unix_owners);
+	for (int i = 0; i < NR_WALKS; i++)
+		if (!loader->walks[i])
+			return fail(loader, -errno,
+				    "cannot attach the iterators over connections: %s",
+				    strerror(errno));
+	return 0;
+}
+
+static void walks_detach(struct loader *loader)
+{
+	for (int i = 0; i < NR_WALKS; i++) {
+		bpf_link__destroy(loader->walks[i]);
+		loader->walks[i] = NULL;
+	}
 }
 
 int loader_attach(struct loader *loader)
 {
 	bool with_pids = false;
+	int err;
 
 	for (size_t i = 0; i < NR_HOOKS; i++) {
 		struct bpf_program *program = hook_program(loader, &hook_rows[i]);
@@ -449,10 +498,9 @@ int loader_attach(struct loader *loader)
 			loader->hooks[i].reason = "the kernel refused to attach";
 		}
 	}
-	loader->walk = walk_attach(loader);
-	if (!loader->walk)
-		return fail(loader, -errno, "cannot attach the iterator over connections: %s",
-			    strerror(errno));
+	err = walks_attach(loader);
+	if (err)
+		return err;
 	return with_pids ? scope_descendants(loader) : 0;
 }
 
@@ -461,7 +509,7 @@ void loader_free(struct loader *loader)
 	if (!loader)
 		return;
 	ring_buffer__free(loader->ring);
-	bpf_link__destroy(loader->walk);
+	walks_detach(loader);
 	socket_bpf__destroy(loader->skel);
 	free(loader->percpu);
 	free(loader);
@@ -670,15 +718,28 @@ static int walk_read(int fd, loader_walk_fn fn, void *ctx)
 	}
 }
 
-int loader_walk(struct loader *loader, loader_walk_fn fn, void *ctx)
+static int iterate(struct bpf_link *link, loader_walk_fn fn, void *ctx)
 {
-	int fd = bpf_iter_create(bpf_link__fd(loader->walk)), err;
+	int fd = bpf_iter_create(bpf_link__fd(link)), err;
 
 	if (fd < 0)
 		return -errno;
 	err = walk_read(fd, fn, ctx);
 	close(fd);
 	return err;
+}
+
+int loader_walk(struct loader *loader, loader_walk_fn fn, void *ctx)
+{
+	struct socket_bpf *skel = loader->skel;
+	int err = iterate(loader->walks[WALK_CONNS], fn, ctx);
+
+	if (err || !skel->bss->unix_any)
+		return err;
+	/* which Unix sockets live, then the end of those that do not */
+	skel->bss->unix_epoch++;
+	err = iterate(loader->walks[WALK_UNIX], fn, ctx);
+	return err ? err : iterate(loader->walks[SWEEP_UNIX], fn, ctx);
 }
 
 int loader_each_hook(struct loader *loader, loader_hook_fn fn, void *ctx)
@@ -721,8 +782,7 @@ void loader_keep_attaching(struct loader *loader)
 
 	ring_buffer__free(loader->ring);
 	loader->ring = NULL;
-	bpf_link__destroy(loader->walk);
-	loader->walk = NULL;
+	walks_detach(loader);
 	bpf_object__for_each_map(map, loader->skel->obj)
 	{
 		int fd = bpf_map__fd(map);

@@ -101,6 +101,11 @@ def socket_states(pid, port):
     return states
 
 
+def unix_sockets(pid, path):
+    """How many sockets have this path or @name: the listener, and each that it accepted."""
+    return sum(line.split()[7:] == [path] for line in Path(f"/proc/{pid}/net/unix").read_text().splitlines()[1:])
+
+
 def build(server):
     """Compile a server once; its source decides whether that is needed."""
     BUILD.mkdir(parents=True, exist_ok=True)
@@ -117,7 +122,7 @@ def build(server):
 
 @dataclass
 class Running:
-    """A server of the table that accepts on (host, port)."""
+    """A server of the table that accepts on (host, port), or on the Unix socket /path or @name that host is then."""
 
     server: Server
     host: str = "127.0.0.1"
@@ -144,12 +149,17 @@ class Running:
             self.log.seek(0)
             raise AssertionError(f"{self.server.name} ended: {self.log.read().decode()[-2000:]}")
         try:
+            if self.host[0] in "/@":
+                return bool(unix_sockets(self.pid, self.host))
             return TCP_LISTEN in socket_states(self.pid, self.port)
         except OSError:
             return False
 
     def wait_idle(self):
         """Wait until the server has closed every accepted socket: only then is everything it did on the record."""
+        if self.host[0] in "/@":
+            wait_until(lambda: unix_sockets(self.pid, self.host) == 1, f"{self.server.name} to close its connections", 15)
+            return
         wait_until(lambda: not set(socket_states(self.pid, self.port)) - {TCP_LISTEN, TCP_TIME_WAIT},
                    f"{self.server.name} to close its connections", 15)
 

@@ -1,13 +1,17 @@
 """Every way a server moves bytes: one mode of servers/paths.c each, with the client's tally as the truth."""
+import json
+import os
 import socket
+import subprocess
 import threading
+from pathlib import Path
 
 import pytest
 
 from scenarios import MEGABYTE, Peer, bytes_of, text_of, together
 from servers import Running, Server, wait_until
-from watch import assert_balanced, assert_equal, assert_pairing, counted, differences, watched
-from wsclient import BINARY, TEXT, frame
+from watch import Watch, assert_balanced, assert_equal, assert_pairing, counted, differences, watched
+from wsclient import BINARY, TEXT, connect, frame
 
 PATHS = ("gcc", "-O1", "-g", "-Wall", "-Wextra", "-Wno-missing-field-initializers", "-D_GNU_SOURCE", "-include", "paths.h", "-o", "{build}/paths",
          "paths.c", "paths_link.c", "paths_uring.c", "-lpthread", "-luring")
@@ -202,6 +206,140 @@ def test_frames_that_are_in_no_memory_are_a_gap_and_invent_nothing(mode, readabl
     assert_balanced(dump)
 
 
+# -- Unix sockets ---------------------------------------------------------------------------------------------------------
+
+def unix(mode):
+    return Server("paths", ("{build}/paths", mode, "{host}"), build=PATHS, comm="paths")
+
+
+@pytest.fixture
+def path(tmp_path):
+    return str(tmp_path / "app.sock")
+
+
+def observe_unix(mode, where, talk, scope=()):
+    with Running(unix(mode), host=where) as running:
+        peer = Peer(running)
+        with Watch(*(word for pid in (running.pid, *scope) for word in ("--pid", pid))) as watch:
+            talk(peer)
+            if running.process.poll() is None:
+                running.wait_idle()
+            # whatever ended without an event is found by the walk, once a second
+            wait_until(lambda: not states(watch.pid), "the table of Unix sockets to be empty")
+            dump = watch.finish()
+    return dump, peer.tally
+
+
+def states(pid):
+    """Entries of the tables of Unix sockets that a running wsvitals holds."""
+    ids = set()
+    for info in Path(f"/proc/{pid}/fdinfo").iterdir():
+        try:
+            ids |= {line.split()[1] for line in info.read_text().splitlines() if line.startswith("map_id:")}
+        except FileNotFoundError:
+            continue
+    maps = json.loads(subprocess.run(["bpftool", "-j", "map", "list"], capture_output=True, check=True).stdout)
+    names = {m["id"]: m.get("name") for m in maps if str(m["id"]) in ids}
+    assert {"unix_conns", "unix_owners"} <= set(names.values())
+    return sum(len(json.loads(subprocess.run(["bpftool", "-j", "map", "dump", "id", str(n)], capture_output=True, check=True).stdout))
+               for n, name in names.items() if name in ("unix_conns", "unix_owners"))
+
+
+def one(peer):
+    c = peer.connect()
+    converse(c)
+    c.close(1000)
+
+
+@pytest.mark.parametrize("mode", ["plain", "dontwait", "peek", "mmsg", "sendfile", "threads", "pass-late", "fork", "aio", "uring",
+                                  "uring-multishot", "uring-sqpoll", "uring-async", "uring-rwv", "uring-msg"])
+def test_a_unix_socket_equals_the_tally(mode, path):
+    dump, tally = observe_unix(mode, path, one)
+    assert_equal(dump, tally)
+    assert_pairing(dump, tally)
+    assert dump["upstream"] == {"connections": 0, "messages": 0}
+
+
+def test_an_abstract_name_and_the_servers_label(path):
+    for where in (path, "@wsvitals-test"):
+        held = []
+
+        def talk(peer):
+            held.append(peer.connect("/chat"))
+            held[0].ask("hello")
+        with Running(unix("plain"), host=where) as running:
+            peer = Peer(running)
+            with Watch("--pid", running.pid) as watch:
+                talk(peer)
+                dump = watch.finish()
+            assert_equal(dump, peer.tally, still_open=1)
+            assert {name.partition("@wsvitals.")[0]: n for name, n in dump["connections"]["by_server"].items()} \
+                == {name: 1 for name in dump["connections"]["by_server"]}
+            (name,) = dump["connections"]["by_server"]
+            assert name.startswith(f"paths:{where}"[:60]), name
+            held[0].close(1000)
+
+
+def test_ends_of_unix_connections(path):
+    """Each way to end; afterwards no state is left."""
+    def talk(peer):
+        for end in (lambda c: c.close(1000), lambda c: c.close(4401), lambda c: c.fin(), lambda c: hang_up(c)):
+            for _ in range(3):
+                c = peer.connect()
+                c.ask("hello")
+                end(c)
+    dump, tally = observe_unix("plain", path, talk)
+    assert_equal(dump, tally)
+
+
+def hang_up(c):
+    """Closed with nothing under way: the server reads an end of stream."""
+    c.sock.close()
+    c.note_abnormal("fin_without_close")
+
+
+def test_a_server_that_dies_with_unix_connections(path):
+    def talk(peer):
+        held = [peer.connect() for _ in range(3)]
+        for c in held:
+            c.ask("hello")
+        peer.running.kill()
+        for c in held:
+            c.await_server_exit()
+    dump, tally = observe_unix("plain", path, talk)
+    assert_equal(dump, tally)
+
+
+def test_many_unix_connections_come_and_go_and_leave_no_state(path):
+    """Addresses of sockets are used again at once; the table must not keep the dead."""
+    def talk(peer):
+        together(lambda i: [worker(peer, i) for _ in range(20)], 16)
+    dump, tally = observe_unix("threads", path, talk)
+    assert tally["opened"] == 320
+    assert_equal(dump, tally)
+
+
+def test_both_ends_of_a_unix_connection(path):
+    """The client's side is an upstream leg, and the server's numbers are the server's alone."""
+    dump, tally = observe_unix("plain", path, one, scope=(os.getpid(),))
+    assert_equal(dump, tally)
+    assert dump["upstream"]["messages"] == tally["received"] + tally["sent"]
+
+
+def test_unix_sockets_that_are_no_websockets(path):
+    """Out of step with HTTP from the first byte, or a socketpair: nothing is counted, and the neighbour is exact."""
+    def talk(peer):
+        for first in (b"\0AUTH EXTERNAL\r\n", b"GET / HTTP/1.0\r\n\r\n", bytes(5000), b"\x81\x05hello"):
+            with connect(path, 0) as s:
+                s.sendall(first)
+                s.shutdown(socket.SHUT_WR)
+                while s.recv(65536):
+                    pass
+        one(peer)
+    dump, tally = observe_unix("plain", path, talk)
+    assert_equal(dump, tally)
+
+
 # -- not covered, and counted as that -------------------------------------------------------------------------------------
 
 def unsupported(running, talk, connections):
@@ -253,3 +391,26 @@ def test_an_mptcp_client_is_counted_as_unsupported_and_a_tcp_client_of_the_same_
             running.wait_idle()
             dump = watch.finish()
     assert_equal(dump, peer.tally)
+
+
+# -- what the kernel refuses us ---------------------------------------------------------------------------------------------
+
+def test_exhausted_option_memory_is_counted_and_the_server_unharmed():
+    """State is charged to the socket's option memory. None left: the sockets are not observed, and said to be."""
+    name = f"wsv-mem-{os.getpid()}"
+    subprocess.run(["ip", "netns", "add", name], check=True)
+    try:
+        subprocess.run(["ip", "-n", name, "link", "set", "lo", "up"], check=True)
+        subprocess.run(["ip", "netns", "exec", name, "sysctl", "-qw", "net.core.optmem_max=64"], check=True)
+        with Running(paths("plain"), host="::", prefix=("ip", "netns", "exec", name)) as running:
+            peer = Peer(running, host="127.0.0.1", netns=f"/run/netns/{name}")
+            with Watch("--port", running.port, "--netns", f"/run/netns/{name}") as watch:
+                one(peer)
+                running.wait_idle()
+                dump = watch.finish()
+    finally:
+        subprocess.run(["ip", "netns", "del", name], check=True)
+    ours = counted(dump)
+    assert (ours["opened"], ours["received"], ours["sent"], ours["errors"]) == (0, 0, 0, {})
+    assert dump["capture"]["losses"]["conn_full"] > 0
+    assert_balanced(dump)

@@ -95,7 +95,12 @@ def xor(data, key):
 
 
 def connect(host, port, netns=None, timeout=TIMEOUT):
-    """A TCP connection; with netns, made by a thread that has entered that namespace."""
+    """A TCP connection, or one to the Unix socket at /path or @name; with netns, made by a thread that has entered that namespace."""
+    if host[0] in "/@":
+        s = socket.socket(socket.AF_UNIX)
+        s.settimeout(timeout)
+        s.connect(host.replace("@", "\0", 1) if host[0] == "@" else host)
+        return s
     if netns is None:
         s = socket.create_connection((host, port), timeout)
         s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -207,14 +207,33 @@ static void a_server_is_comm_port_and_unit(void **state)
 	char comm[COMM_LEN] = "node", evil[COMM_LEN];
 
 	(void)state;
-	label_server(comm, 8000, "", label);
+	label_server(comm, &(struct server_key){.port = 8000}, "", label);
 	assert_string_equal(label, "node:8000");
-	label_server(comm, 8000, "chat.service", label);
+	label_server(comm, &(struct server_key){.port = 8000}, "chat.service", label);
 	assert_string_equal(label, "node:8000@chat.service");
 	memset(evil, '\n', sizeof(evil)); /* and no NUL */
-	label_server(evil, 65535, "x", label);
+	label_server(evil, &(struct server_key){.port = 65535}, "x", label);
 	assert_int_equal(strlen(label), 16 * 3 + 8);
 	assert_null(strchr(label, '\n'));
+}
+
+static void a_server_on_a_unix_socket_is_comm_path_and_unit(void **state)
+{
+	struct server_key key = {.path = "/run/app.sock"};
+	char label[LABEL_SIZE];
+	char comm[COMM_LEN] = "node";
+
+	(void)state;
+	label_server(comm, &key, "", label);
+	assert_string_equal(label, "node:/run/app.sock");
+	label_server(comm, &key, "chat.service", label);
+	assert_string_equal(label, "node:/run/app.sock@chat.service");
+	memcpy(key.path, "@abst\nract", 11);
+	label_server(comm, &key, "", label);
+	assert_null(strchr(label, '\n'));
+	memset(key.path, 'x', sizeof(key.path)); /* and no NUL */
+	label_server(comm, &key, "chat.service", label);
+	assert_int_equal(strlen(label), 4 + 1 + 63 + 1 + strlen("chat.service"));
 }
 
 int main(void)
@@ -225,6 +244,8 @@ int main(void)
 			 a_folded_path_stays_within_its_bound),
 		SENTENCE("users are pseudonyms of their address", users_are_pseudonyms),
 		SENTENCE("a server is comm, port and unit", a_server_is_comm_port_and_unit),
+		SENTENCE("a server on a Unix socket is comm, path and unit",
+			 a_server_on_a_unix_socket_is_comm_path_and_unit),
 	};
 
 	if (sodium_init() < 0)

@@ -196,16 +196,14 @@ void account_close(struct aggregate *a, const struct event_close *close,
 		.channel = close->channel,
 	};
 
-	/* What it holds beyond the last walk passed before counting began anew, but for what was read
-	 * after the close. */
-	if (connection && connection->over)
-		return;
 	if (!connection) {
 		connection = &lost;
 		connection_begin(a, connection);
 	} else if (connection->row != USAGE_NONE && connection->seen == a->walked.number) {
 		usage_change(usage_row(a->usage, connection->row), a->walked.number, -1, 0);
 	}
+	/* No memory; or it had closed before counting began anew, as had passed what it holds beyond
+	 * the last walk. */
 	if (connection->row == USAGE_NONE)
 		return;
 	traffic_add(a, connection,

@@ -25,37 +25,49 @@ static int compare_users(const void *a, const void *b)
 	return x->user < y->user ? -1 : x->user > y->user;
 }
 
-static int compare_user_counts(const void *a, const void *b)
+/*
+ * Into the largest so far, in descending order; what falls out is "other". Most of a hundred
+ * thousand users have one connection and fall through, which is why they are not sorted.
+ */
+static void best_add(struct user_count *best, size_t *nr, struct top *top, struct user_count count)
 {
-	const struct user_count *x = a, *y = b;
+	size_t at = *nr;
 
-	if (x->count != y->count)
-		return x->count < y->count ? 1 : -1;
-	return compare_users(a, b);
+	while (at > 0 && best[at - 1].count < count.count)
+		at--;
+	if (*nr == SUMMARY_TOP) {
+		top_add(top, NULL, at < *nr ? best[*nr - 1].count : count.count);
+		if (at == *nr)
+			return;
+		(*nr)--;
+	}
+	memmove(&best[at + 1], &best[at], (*nr - at) * sizeof(*best));
+	best[at] = count;
+	(*nr)++;
 }
 
 void top_users(struct user_count *counts, size_t nr, struct top *ret_top)
 {
+	struct user_count best[SUMMARY_TOP];
 	char label[LABEL_USER_SIZE];
-	size_t different = 0;
+	size_t nr_best = 0;
 
 	if (nr)
 		qsort(counts, nr, sizeof(*counts), compare_users);
-	for (size_t i = 0; i < nr; i++) {
-		if (different && counts[different - 1].user == counts[i].user)
-			counts[different - 1].count += counts[i].count;
-		else
-			counts[different++] = counts[i];
-	}
-	if (different)
-		qsort(counts, different, sizeof(*counts), compare_user_counts);
 	memset(ret_top, 0, sizeof(*ret_top));
-	for (size_t i = 0; i < different; i++) {
-		bool other = counts[i].user == USER_OTHER;
+	for (size_t i = 0; i < nr; i++) {
+		struct user_count sum = counts[i];
 
-		if (!other)
-			label_user_text(counts[i].user, label);
-		top_add(ret_top, other ? NULL : label, counts[i].count);
+		while (i + 1 < nr && counts[i + 1].user == sum.user)
+			sum.count += counts[++i].count;
+		if (sum.user == USER_OTHER)
+			top_add(ret_top, NULL, sum.count);
+		else
+			best_add(best, &nr_best, ret_top, sum);
+	}
+	for (size_t i = 0; i < nr_best; i++) {
+		label_user_text(best[i].user, label);
+		top_add(ret_top, label, best[i].count);
 	}
 }
 

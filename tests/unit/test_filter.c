@@ -13,6 +13,7 @@
 #include "channel.h"
 #include "random.h"
 #include "synthetic.h"
+#include "top.h"
 #include "usage.h"
 
 static int setup(void **state)
@@ -465,6 +466,8 @@ static void after_a_reset_the_books_balance(void **state)
 	assert_string_equal(s->servers[0].name, "node:8000");
 	assert_int_equal(top_count(&s->by_channel, "/a"), 2);
 	assert_int_equal(world_filter(w, (struct filter){.channel = "/a"})->waiting, 2);
+	assert_int_equal(w->summary->peak, 2);
+	assert_int_equal(world_filter(w, (struct filter){.server = "node:8000"})->peak, 2);
 
 	/* one of the two is answered, the other one never; the connection closes */
 	n->timed++;
@@ -492,6 +495,8 @@ static void after_a_reset_the_books_balance(void **state)
 	assert_int_equal(s->nr_recent, 1);
 	assert_int_equal(s->events_received, 1);
 	assert_int_equal(s->books.events_submitted, 1);
+	assert_int_equal(s->window_received, 2); /* or more would be timed than came */
+	assert_int_equal(s->window_timed, 1);
 	assert_near(s->rate_1m, 1 / 10.0);
 	assert_near(s->error_rate, 60 / 10.0);
 }
@@ -529,7 +534,7 @@ static void distributions_begin_anew(void **state)
 	rare->duration_ms.bucket[hist_bucket(100)]++;
 	rare->duration_ms.bucket[hist_bucket(9000)]++;
 	rare->duration_ms.sum = 9100;
-	rare->duration_range_ms = (struct minmax){100, 9000};
+	rare->duration_range_ms = (struct minmax){101, 9000};
 	world_sample(w, 10 * SECOND);
 	assert_int_equal(w->summary->duration.count, 2);
 	assert_int_equal(aggregate_reset(w->aggregate, w->reading), 0);
@@ -556,10 +561,17 @@ static void distributions_begin_anew(void **state)
 	assert_int_equal(hist_count(&s->servers[0].hists->latency), 1);
 	assert_int_equal(s->servers[0].hists->latency.sum, 3000000);
 	assert_near(s->window_s, 10);
+	/* an extreme from before it is not believed in a bucket that both share */
+	assert_int_equal(aggregate_reset(w->aggregate, w->reading), 0);
+	rare->duration_ms.bucket[hist_bucket(100)] += 2;
+	s = world_sample(w, 20 * SECOND);
+	assert_near(s->duration.min_ns, (double)hist_lower(hist_bucket(100)) * 1e6);
+	assert_near(s->duration.max_ns, (double)(hist_upper(hist_bucket(100)) - 1) * 1e6);
 	/* a server that comes after the reset has nothing to take off */
 	world_server(w, SERVER + 1, "new", 1);
 	world_latency(w, SERVER + 1, 1, 25 * SECOND);
 	s = world_sample(w, 30 * SECOND);
+	assert_int_equal(s->nr_servers, 2);
 	assert_int_equal(hist_count(&s->servers[1].hists->latency), 1);
 }
 
@@ -672,6 +684,37 @@ static void peaks_are_of_the_server_or_channel(void **state)
 	assert_int_equal(w->summary->active, 0);
 }
 
+static void a_close_of_long_ago_spoils_no_peak(void **state)
+{
+	struct world *w = *state;
+	uint64_t id[3];
+
+	id[0] = world_open(w, 1, (struct open_args){.path = "/d"});
+	world_walk(w, (struct walk_record){.id = id[0]});
+	for (uint64_t t = 1; t <= 3; t++)
+		world_sample(w, t * SECOND);
+	assert_int_equal(world_filter(w, (struct filter){.channel = "/d"})->peak, 1);
+	w->reading->nr_walk = 0;
+	world_counters(w, SERVER)->closed++;
+	world_sample(w, 4 * SECOND);
+	/* its record comes between two others that are open at one time */
+	for (int i = 1; i < 3; i++)
+		id[i] = world_open(w, 4 * SECOND + 1, (struct open_args){.path = "/d"});
+	world_close_record(w, 4 * SECOND + 2,
+			   (struct event_close){.event.id = id[0],
+						.duration_ns = 3 * SECOND,
+						.has_close = 1,
+						.close_code = 1000});
+	for (int i = 1; i < 3; i++)
+		world_close(w, 4 * SECOND + 3,
+			    (struct event_close){.event.id = id[i],
+						 .duration_ns = 1,
+						 .has_close = 1,
+						 .close_code = 1000});
+	world_sample(w, 5 * SECOND);
+	assert_int_equal(world_filter(w, (struct filter){.channel = "/d"})->peak, 2);
+}
+
 static void a_channel_has_rates_and_latency(void **state)
 {
 	struct world *w = *state;
@@ -716,6 +759,18 @@ static void a_channel_has_rates_and_latency(void **state)
 	s = world_filter(w, (struct filter){.channel = "/a", .user = "192.0.2.1"});
 	assert_int_equal(s->n.received, 60);
 	assert_false(s->has_rates || s->latency.available || s->has_peak);
+	/* and both begin anew */
+	assert_int_equal(aggregate_reset(w->aggregate, w->reading), 0);
+	s = world_filter(w, (struct filter){.channel = "/a"});
+	assert_int_equal(s->latency.count, 0);
+	assert_near(s->rate_1m, 0);
+	stats->latency.bucket[hist_bucket(7000)]++;
+	w->reading->walk[0].received += 20;
+	world_sample(w, 50 * SECOND);
+	s = world_filter(w, (struct filter){.channel = "/a"});
+	assert_int_equal(s->latency.count, 1);
+	assert_int_equal(s->window_received, 20);
+	assert_near(s->rate_15m, 2);
 	/* the window parameter alone narrows nothing */
 	s = world_filter(w, (struct filter){.window_ns = 60 * SECOND});
 	assert_false(s->filtered);
@@ -819,6 +874,9 @@ static void what_nobody_is_called_matches_nothing(void **state)
 	world_server(w, SERVER + 1, "python3", 9000);
 	world_latency(w, SERVER, 1000, SECOND / 2);
 	world_open(w, 0, (struct open_args){.type = EVENT_REFUSED, .status = 404});
+	/* of a server that has no name yet */
+	world_open(w, 0,
+		   (struct open_args){.type = EVENT_REFUSED, .status = 404, .server = SERVER + 2});
 	world_outcome(w, SERVER, OUTCOME_REFUSED, 404, BY_SERVER, 0, 1);
 	world_walk(w, (struct walk_record){.id = id, .received = 5});
 	world_sample(w, SECOND);
@@ -952,6 +1010,31 @@ static void a_path_that_becomes_known_takes_its_connections_along(void **state)
 	assert_int_equal(s->n.received, 0);
 }
 
+static void the_record_knows_better_than_the_walk(void **state)
+{
+	struct world *w = *state;
+	const struct summary *s;
+
+	world_counters(w, SERVER)->opened++;
+	world_walk(w, (struct walk_record){.id = 77, .received = 3, .sent = 2});
+	world_sample(w, SECOND);
+	assert_int_equal(world_filter(w, (struct filter){.user = "192.0.2.1"})->active, 1);
+	/* the user is behind a proxy */
+	world_open(w, SECOND,
+		   (struct open_args){.id = 77,
+				      .path = "/a",
+				      .ip = {127, 0, 0, 1},
+				      .headers = "X-Forwarded-For: 198.51.100.9\r\n",
+				      .counted = 1});
+	s = world_filter(w, (struct filter){.user = "198.51.100.9", .channel = "/a"});
+	assert_int_equal(s->active, 1);
+	assert_int_equal(s->n.opened, 1);
+	assert_int_equal(s->n.received, 3);
+	assert_int_equal(s->n.sent, 2);
+	s = world_filter(w, (struct filter){.user = "192.0.2.1"});
+	assert_int_equal(s->active + s->n.opened + s->n.received + s->n.sent, 0);
+}
+
 static void between_walks_records_go_on(void **state)
 {
 	struct world *w = *state;
@@ -971,6 +1054,54 @@ static void between_walks_records_go_on(void **state)
 	assert_int_equal(w->summary->n.opened, 3);
 	assert_int_equal(w->summary->n.closed, 1);
 	assert_int_equal(w->summary->n.received, 4);
+	/* one that the last walk did not meet any more is not taken off twice */
+	w->reading->nr_walk = 0;
+	world_walk(w, (struct walk_record){.id = id[2]});
+	world_counters(w, SERVER)->closed++;
+	world_sample(w, 3 * SECOND);
+	world_close_record(w, 4 * SECOND, (struct event_close){.event.id = id[1]});
+	world_sample_parts(w, 4 * SECOND, 0);
+	assert_int_equal(world_filter(w, channel)->active, 1);
+	assert_int_equal(w->summary->n.closed, 2);
+}
+
+/* --- the largest --- */
+
+static void the_largest_users_are_found_in_any_order(void **state)
+{
+	struct user_count counts[600];
+	struct top top;
+	char label[LABEL_USER_SIZE];
+
+	(void)state;
+	/* user u has u connections in pieces of one to three, but for ties: 150 and 151 have 150 */
+	for (int order = 0; order < 2; order++) {
+		uint64_t sum = 0, all = 0;
+		size_t nr = 0;
+
+		for (uint64_t i = 1; i <= 200; i++) {
+			uint64_t u = order ? 201 - i : i, count = u == 151 ? 150 : u;
+
+			counts[nr++] = (struct user_count){u, count - count / 2};
+			counts[nr++] = (struct user_count){u, count / 2};
+			all += count;
+		}
+		counts[nr++] = (struct user_count){USER_OTHER, 1000};
+		top_users(counts, nr, &top);
+		assert_int_equal(top.nr, SUMMARY_TOP);
+		for (size_t i = 0; i < top.nr; i++) {
+			uint64_t user = 200 - i;
+
+			/* the lower name first where two are equal */
+			user = user == 151 ? 150 : user == 150 ? 151 : user;
+			label_user_text(user, label);
+			assert_string_equal(top.rows[i].label, label);
+			assert_int_equal(top.rows[i].count, user == 151 ? 150 : user);
+			sum += top.rows[i].count;
+		}
+		assert_true(top.more);
+		assert_int_equal(sum + top.other, all + 1000);
+	}
 }
 
 /* --- bounds --- */
@@ -1096,6 +1227,7 @@ int main(void)
 		CASE("distributions begin anew", distributions_begin_anew),
 		CASE("a server has everything", a_server_has_everything),
 		CASE("peaks are of the server or channel", peaks_are_of_the_server_or_channel),
+		CASE("a close of long ago spoils no peak", a_close_of_long_ago_spoils_no_peak),
 		CASE("a channel has rates and latency", a_channel_has_rates_and_latency),
 		CASE("errors of a channel are per minute", errors_of_a_channel_are_per_minute),
 		CASE("refused upgrades are their user's", refused_upgrades_are_their_users),
@@ -1109,9 +1241,13 @@ int main(void)
 		CASE("a lost record is made up for", a_lost_record_is_made_up_for),
 		CASE("a path that becomes known takes its connections along",
 		     a_path_that_becomes_known_takes_its_connections_along),
+		CASE("the record knows better than the walk",
+		     the_record_knows_better_than_the_walk),
 		CASE("between walks records go on", between_walks_records_go_on),
 		CASE("invented users and codes harm no neighbour",
 		     invented_users_and_codes_harm_no_neighbour),
+		SENTENCE("the largest users are found in any order",
+			 the_largest_users_are_found_in_any_order),
 		SENTENCE("rows are bounded", rows_are_bounded),
 		SENTENCE("outcomes are bounded, and what is lost is told",
 			 outcomes_are_bounded_and_what_is_lost_is_told),

@@ -405,11 +405,49 @@ def label_seeds():
         yield f"address-{name}", text(address)
 
 
+def varint(value):
+    out = b""
+    while value >= 0x80:
+        out += bytes([value & 0x7F | 0x80])
+        value >>= 7
+    return out + bytes([value])
+
+
+def numbers(*values):
+    return b"".join(varint(value) for value in values)
+
+
+def point_seeds():
+    """[0] bit 0: a roster; two bytes where the checksum is put; numbers as point.c describes."""
+    point, roster = b"\0\0\0", b"\1\0\0"
+    yield "empty", point + numbers(0, 0)
+    yield "counts", point + numbers(3, 3, 1, 3, 3, 1, 5, 0)
+    yield "all-numbers", point + numbers(2, 1, 2**64 - 1, 74, 1, 0)
+    yield "latency", point + numbers(0, 1, 2001000, 111, 2, 2, 3, 173, 9, 33921)
+    yield "last-bucket", point + numbers(0, 2, 2**60, 543, 1, 2, 0, 2**50)
+    yield "all-hists", point + numbers(0, 31) + numbers(5, 5, 1, 2, 1, 1) * 5
+    yield "wide", point + numbers(0, 1, 9, 0, 20) + numbers(*[2] * 20) + numbers(1, 1)
+    yield "number-0", point + numbers(1, 0, 5, 0)
+    yield "unknown-number", point + numbers(1, 40, 5, 0)
+    yield "count-0", point + numbers(0, 1, 5, 5, 1, 0, 1, 1)
+    yield "bucket-544", point + numbers(0, 1, 5, 543, 2, 2, 2, 1, 1)
+    yield "gap-first", point + numbers(0, 1, 5, 5, 1, 3, 0, 1, 1)
+    yield "min-beyond", point + numbers(0, 1, 5, 5, 1, 2, 3, 1)
+    yield "more-behind", point + numbers(0, 0, 0)
+    yield "long-varint", point + b"\x80\0\0"
+    yield "roster-empty", roster + numbers(0)
+    yield "roster", roster + numbers(2, 1, *range(7), 500, *range(7))
+    yield "roster-full", roster + numbers(101) + numbers(3, 1, 0, 0, 9, 9, 300, 300) * 101
+    yield "roster-102", roster + numbers(102) + numbers(1, 1, 0, 0, 0, 0, 0, 0) * 102
+    yield "roster-twice", roster + numbers(2, 1, *range(7), 0, *range(7))
+    yield "roster-wraps", roster + numbers(2, 5, *range(7), 2**64 - 1, *range(7))
+
+
 def main():
     for name, seeds in {
         "ws": ws_seeds, "http1": http1_seeds, "pair": pair_seeds, "hist": hist_seeds,
         "accept": accept_seeds, "decode": decode_seeds, "handshake": handshake_seeds,
-        "label": label_seeds,
+        "label": label_seeds, "point": point_seeds,
     }.items():
         folder = HERE / name
         folder.mkdir(exist_ok=True)

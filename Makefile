@@ -22,8 +22,8 @@ endif
 
 CFLAGS ?= -O2 -g
 override CFLAGS += -std=gnu17 -Wall -Wextra -Werror -MMD -MP
-override CPPFLAGS += -Ibpf -Iuser -I$(BUILD)/bpf -DWSVITALS_VERSION='"$(VERSION)"'
-LDLIBS := -lbpf -ljansson -lsodium -linih -lmicrohttpd -lseccomp -lcap-ng -lcurl -lz -lm
+override CPPFLAGS += -Ibpf -Iuser -I$(BUILD)/bpf -I$(BUILD)/user -DWSVITALS_VERSION='"$(VERSION)"'
+LDLIBS := -lbpf -ljansson -lsodium -lsqlite3 -linih -lmicrohttpd -lseccomp -lcap-ng -lcurl -lz -lm
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 
 # -mcpu=v3: atomics that return values (Linux 5.12). Unused: BPF_PROG makes a ctx that few need.
@@ -35,6 +35,7 @@ OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
 ASAN_OBJECTS := $(SOURCES:%.c=$(BUILD)/asan/%.o)
 TRIAL_OBJECTS := $(SOURCES:%.c=$(BUILD)/trial/%.o)
 SKELETON := $(BUILD)/bpf/socket.skel.h
+SCHEMA := $(BUILD)/user/schema.sql.h
 
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -72,6 +73,15 @@ $(BUILD)/trial/user/%.o: user/%.c | $(SKELETON)
 	$(Q)$(CC) $(CFLAGS) $(CPPFLAGS) -DWSVITALS_TRIAL -c $< -o $@
 
 $(BUILD)/user/loader.o $(BUILD)/asan/user/loader.o $(BUILD)/trial/user/loader.o: $(SKELETON)
+
+# the file as one string
+$(SCHEMA): user/schema.sql
+	$(call say,EMBED,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)(echo 'static const char schema_sql[] ='; \
+		sed 's/[\\"]/\\&/g; s/.*/"&\\n"/' $<; echo ';') > $@
+
+$(BUILD)/user/store_file.o $(BUILD)/asan/user/store_file.o: $(SCHEMA)
 
 $(BUILD)/wsvitals: $(OBJECTS)
 	$(call say,LD,$@)
@@ -114,7 +124,7 @@ FORMATTED = $(shell git ls-files '*.c' '*.h')
 format: ## formats every C file in place
 	$(Q)clang-format -i $(FORMATTED)
 
-lint: $(SKELETON) ## clang-format and clang-tidy
+lint: $(SKELETON) $(SCHEMA) ## clang-format and clang-tidy
 	$(call say,FORMAT,"C files")
 	$(Q)clang-format --dry-run --Werror $(FORMATTED)
 	$(call say,TIDY,"user/*.c")

@@ -6,6 +6,7 @@
 int cli_run(int argc, char **argv);
 int cli_snapshot(int argc, char **argv);
 int cli_token(int argc, char **argv);
+int cli_store(int argc, char **argv);
 int cli_config(int argc, char **argv);
 int cli_reload(int argc, char **argv);
 int cli_reset(int argc, char **argv);

@@ -15,6 +15,7 @@ static const struct command {
 	{"run", cli_run, "the agent: counts always, serves dashboard, API and metrics"},
 	{"snapshot", cli_snapshot, "print the numbers: the agent's, or counted stand-alone"},
 	{"token", cli_token, "access tokens: add, list, revoke"},
+	{"store", cli_store, "the history on disk: info, check"},
 	{"config", cli_config, "the configuration in force, and where each value came from"},
 	{"reload", cli_reload, "the agent reads its configuration again"},
 	{"reset", cli_reset, "the agent's counters become 0"},

@@ -121,6 +121,30 @@ corpus-merge: fuzz-targets ## adds to tests/corpus what build/corpus covers and 
 		printf '  %-8s %s %s files\n' CORPUS $$name "$$(ls tests/corpus/$$name | wc -l)"; \
 	done; du -sb tests/corpus
 
+# ---- the store: faults that need processes and disks, and figures
+
+STORE_PROGRAMS := $(BUILD)/tests/store/faults $(BUILD)/tests/store/store_fill
+
+$(BUILD)/tests/store/faults: tests/store/faults.c $(UNIT_OBJECTS)
+$(BUILD)/tests/store/store_fill: tests/bench/store_fill.c $(UNIT_OBJECTS)
+
+$(STORE_PROGRAMS):
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(TEST_DEPS) $(TEST_CPPFLAGS) $< $(filter %.o,$^) $(LDLIBS) -o $@
+
+.PHONY: check-store campaign bench-store
+
+check-store: $(BUILD)/tests/store/faults ## kills, full and read-only disks (root)
+	$(Q)$< 20
+
+campaign: $(BUILD)/tests/store/faults ## the same, ten times as long
+	$(Q)$< 200
+
+bench-store: $(BUILD)/tests/store/store_fill ## 30 days of 200 channels: minutes
+	$(Q)dir=$$(mktemp -d $(BUILD)/store.XXXXXX) && $< $$dir $(DAYS); status=$$?; rm -rf $$dir; \
+		exit $$status
+
 # ---- the kernel
 
 $(HARNESS): tests/bpf/harness.bpf.c

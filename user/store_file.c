@@ -446,11 +446,41 @@ static int create(const char *dir, const struct db *like, const char *path)
 	return err;
 }
 
+static int connect_and_ask(const char *path, int flags, struct db *db, int64_t *ret_version)
+{
+	int err = connect(path, flags, db);
+	int64_t version = err ? -1 : ask_number(db, "PRAGMA user_version", -1);
+
+	if (!err && version < 0)
+		err = db_error(db, sqlite3_extended_errcode(db->sqlite)) ?: db_damaged(db);
+	if (!err)
+		*ret_version = version;
+	return err;
+}
+
+static bool disk_is_read_only(const char *path)
+{
+	return access(path, W_OK) && errno == EROFS;
+}
+
+/* The log's index cannot be made on a disk that is read-only; but there nobody writes either. */
+static int connect_read_only(const char *path, struct db *db, int64_t *ret_version)
+{
+	char uri[PATH_MAX + 64];
+	int err = connect_and_ask(path, SQLITE_OPEN_READONLY, db, ret_version);
+
+	if (!err || !disk_is_read_only(path) || !immutable_uri(path, uri))
+		return err;
+	sqlite3_close(db->sqlite);
+	db->sqlite = NULL;
+	db->damaged = false;
+	return connect_and_ask(uri, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, db, ret_version);
+}
+
 /* -ESTALE: of an earlier version, to be opened for writing first. */
 static int prepare_file(const char *dir, struct db *db, const char *path, enum db_mode mode)
 {
-	char uri[PATH_MAX + 64];
-	int64_t version;
+	int64_t version = 0;
 	int err = file_look(path);
 
 	if (err == -ENOENT && mode == DB_WRITE) {
@@ -460,21 +490,14 @@ static int prepare_file(const char *dir, struct db *db, const char *path, enum d
 	}
 	if (err)
 		return err;
-	err = connect(path, mode == DB_WRITE ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY, db);
+	if (mode == DB_READ)
+		err = connect_read_only(path, db, &version);
+	else if (disk_is_read_only(path))
+		err = -EROFS;
+	else
+		err = connect_and_ask(path, SQLITE_OPEN_READWRITE, db, &version);
 	if (err)
 		return err;
-	version = ask_number(db, "PRAGMA user_version", -1);
-	/* The log's index cannot be made on a disk that is read-only, and nobody writes there. */
-	if (version < 0 && mode == DB_READ && immutable_uri(path, uri)) {
-		sqlite3_close(db->sqlite);
-		db->sqlite = NULL;
-		err = connect(uri, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, db);
-		if (err)
-			return err;
-		version = ask_number(db, "PRAGMA user_version", -1);
-	}
-	if (version < 0)
-		return db_error(db, sqlite3_extended_errcode(db->sqlite)) ?: -EUCLEAN;
 	if (version > STORE_SCHEMA_VERSION)
 		return -EPROTONOSUPPORT;
 	if (mode == DB_READ)

@@ -99,7 +99,7 @@ int cli_store(int argc, char **argv)
 		return EXIT_OK;
 	}
 	check = options.nr_words && !strcmp(options.words[0], "check");
-	if (!options.nr_words || (!check && strcmp(options.words[0], "info"))) {
+	if (!options.nr_words || (!check && strcmp(options.words[0], "info") != 0)) {
 		log_error("give `store info' or `store check'");
 		return EXIT_USAGE;
 	}

@@ -111,7 +111,8 @@ static const char **place(struct arena *arena, const char *text, size_t len)
 {
 	size_t at = hash(text, len) & (arena->max_texts - 1);
 
-	while (arena->texts[at] && (strncmp(arena->texts[at], text, len) || arena->texts[at][len]))
+	while (arena->texts[at] &&
+	       (strncmp(arena->texts[at], text, len) != 0 || arena->texts[at][len]))
 		at = (at + 1) & (arena->max_texts - 1);
 	return &arena->texts[at];
 }

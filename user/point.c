@@ -131,11 +131,11 @@ static uint64_t bucket_last(uint32_t bucket)
 /* An extreme outside its bucket is not believed by spread_of either: it is written as not known. */
 static uint8_t *put_extreme(uint8_t *at, uint32_t bucket, uint64_t value)
 {
+	uint64_t lower = hist_lower(bucket);
 	/* UINT64_MAX is how a minimum is not known */
-	bool known = value >= hist_lower(bucket) && value <= bucket_last(bucket) &&
-		     value != UINT64_MAX;
+	bool known = value >= lower && value <= bucket_last(bucket) && value != UINT64_MAX;
 
-	return varint_put(at, known ? value - hist_lower(bucket) + 1 : 0);
+	return varint_put(at, known ? value - lower + 1 : 0);
 }
 
 static uint8_t *put_hist(uint8_t *at, const struct hist *hist, uint64_t min, uint64_t max)

@@ -311,7 +311,7 @@ static int room(const struct store *store, struct db *db, const char *sql, size_
 static int put_rows(const struct store *store, struct db *db, const struct interval *interval,
 		    uint64_t *lost)
 {
-	size_t connections, errors;
+	size_t connections = 0, errors = 0;
 	int err;
 
 	err = room(store, db, "SELECT coalesce(max(id), 0) FROM connection", &connections);

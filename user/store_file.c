@@ -124,7 +124,7 @@ static bool date_parse(const char *text, enum period period, int64_t *ret_time,
 
 static bool role_parse(const char *rest, enum file_role *ret_role)
 {
-	if (strncmp(rest, ".db", 3))
+	if (strncmp(rest, ".db", 3) != 0)
 		return false;
 	rest += 3;
 	if (!*rest)
@@ -147,7 +147,7 @@ bool file_name_parse(const char *name, struct file_name *ret_name)
 		struct file_name found = {.tier = tier};
 		const char *rest;
 
-		if (strncmp(name, tiers[tier].key, len) ||
+		if (strncmp(name, tiers[tier].key, len) != 0 ||
 		    !date_parse(name + len, tiers[tier].period, &found.begin_s, &rest) ||
 		    !role_parse(rest, &found.role))
 			continue;
@@ -213,7 +213,7 @@ int file_look(const char *path)
 	 * A file gets its name when it is complete, so an empty one was truncated. SQLite would open
 	 * one of an unknown format read-only, and read texts in the encoding that stands there.
 	 */
-	if (n != HEAD_BYTES || memcmp(head, "SQLite format 3", 16) ||
+	if (n != HEAD_BYTES || memcmp(head, "SQLite format 3", 16) != 0 ||
 	    big_endian(head + HEAD_APPLICATION) != APPLICATION_ID || head[HEAD_WRITE_FORMAT] > 2 ||
 	    head[HEAD_READ_FORMAT] > 2 || big_endian(head + HEAD_ENCODING) != SQLITE_UTF8)
 		return -EUCLEAN;
@@ -356,13 +356,13 @@ static int run_sections(struct db *db, const char *kind, int version)
 
 	while (at) {
 		const char *next = strstr(at + 1, SECTION), *body = strchr(at, '\n');
-		char name[16];
-		int leads_to, err;
+		const char *name = at + strlen(SECTION);
+		size_t len = strlen(kind);
 		char *section;
+		int err;
 
-		if (sscanf(at, SECTION "%15s %d", name, &leads_to) != 2)
-			return -EINVAL;
-		if (!strcmp(name, kind) && leads_to > version) {
+		if (!strncmp(name, kind, len) && name[len] == ' ' &&
+		    strtol(name + len, NULL, 10) > version) {
 			section = strndup(body, next ? (size_t)(next - body) : strlen(body));
 			if (!section)
 				return -ENOMEM;

@@ -350,7 +350,7 @@ static int place_sum(struct sums *sums, const char *server, const char *label, s
 			return 0;
 		}
 	/* the last place is for all that find none */
-	if (sums->nr + 1 >= STORE_SERIES_MAX && strcmp(label, INTERVAL_OTHER))
+	if (sums->nr + 1 >= STORE_SERIES_MAX && strcmp(label, INTERVAL_OTHER) != 0)
 		return place_sum(sums, "", INTERVAL_OTHER, ret_at);
 	if (sums->nr == STORE_SERIES_MAX) {
 		*ret_at = STORE_SERIES_MAX - 1;
@@ -384,7 +384,7 @@ static int look_up(struct sums *sums, struct db *db, int64_t series)
 	err = table_label_text(db, server_id, server, sizeof(server));
 	if (!err)
 		err = table_label_text(db, label_id, label, sizeof(label));
-	if (err || (sums->query->server && strcmp(sums->query->server, server)))
+	if (err || (sums->query->server && strcmp(sums->query->server, server) != 0))
 		return err;
 	err = place_sum(sums, server, label, &at);
 	if (!err)
@@ -557,10 +557,13 @@ static struct person *crowd_place(struct crowd *crowd, const char *user)
 	for (at = (hash ^ hash >> 32) % CROWD_TABLE; crowd->table[at]; at = (at + 1) % CROWD_TABLE)
 		if (!strcmp(crowd->people[crowd->table[at] - 1].user, user))
 			return &crowd->people[crowd->table[at] - 1];
-	if (crowd->nr == STORE_USERS_MAX ||
-	    (crowd->nr == STORE_USERS_MAX - 1 && strcmp(user, INTERVAL_OTHER)))
-		return strcmp(user, INTERVAL_OTHER) ? crowd_place(crowd, INTERVAL_OTHER)
-						    : &crowd->people[STORE_USERS_MAX - 1];
+	/* the last place is for all that find none */
+	if (crowd->nr + 1 >= STORE_USERS_MAX) {
+		if (strcmp(user, INTERVAL_OTHER) != 0)
+			return crowd_place(crowd, INTERVAL_OTHER);
+		if (crowd->nr == STORE_USERS_MAX)
+			return &crowd->people[STORE_USERS_MAX - 1];
+	}
 	crowd->people[crowd->nr].user = strdup(user);
 	if (!crowd->people[crowd->nr].user)
 		return NULL;

@@ -185,7 +185,7 @@ static int carry_users(struct window *window)
 	struct roster_entry *sum = calloc(ROSTER_SUM, sizeof(*sum));
 	uint8_t blob[ROSTER_BLOB_MAX];
 	size_t nr = 0, len = 0;
-	int64_t label;
+	int64_t label = 0;
 	int err;
 
 	if (!sum)

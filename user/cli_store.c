@@ -74,7 +74,7 @@ static int list(const char *dir, bool check)
 	putchar('\n');
 	if (!listing.damaged)
 		return EXIT_OK;
-	log_error("%zu files are damaged; the agent goes on without them, and what they held is "
+	log_error("damaged: %zu; the agent goes on without these files, and what they held is "
 		  "lost: they can be removed",
 		  listing.damaged);
 	return EXIT_FAILED;

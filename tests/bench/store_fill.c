@@ -409,6 +409,7 @@ int main(int argc, char **argv)
 	double spent = 0, worst = 0, begin = now();
 	int64_t end_s = T0 + (int64_t)days * 86400 - 140; /* something is not rolled up yet */
 	struct sizes sizes = {0};
+	long before_kb = resident_kb();
 	struct store *store;
 	int failed;
 
@@ -441,8 +442,8 @@ int main(int argc, char **argv)
 	       "worst\n",
 	       (unsigned long long)written, channels, now() - begin, spent / (double)written * 1000,
 	       worst * 1000);
-	printf("memory: %ld KB resident, of which SQLite %lld KB\n", resident_kb(),
-	       (long long)sqlite3_memory_used() / 1024);
+	printf("memory: %ld KB resident (%ld KB before), of which SQLite %lld KB\n", resident_kb(),
+	       before_kb, (long long)sqlite3_memory_used() / 1024);
 	if (store_files(store, false, take_file, &sizes))
 		return 1;
 	for (int i = 0; i < sizes.nr; i++)

@@ -5,6 +5,7 @@
  *     file, a roll-up or the change of a day as these take time. What it had acknowledged must be
  *     there, whole, and nothing twice; then it goes on from there.
  *   a tmpfs of its own becomes full (by percent, by blocks, by inodes), read-only, and usable again.
+ *   everything in the sandbox of the agent.
  * One line per part, the seed with it; exit status 1 if any failed.
  */
 #define _GNU_SOURCE
@@ -24,6 +25,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "sandbox.h"
 #include "store_model.h"
 #include "store_query.h"
 
@@ -532,6 +534,76 @@ static void a_killed_writer_on_a_read_only_disk(const char *dir)
 	result("a killed writer's log on a read-only disk", before);
 }
 
+/* ---- without privilege */
+
+/* What the agent does with the store, in the agent's sandbox, first opens included. */
+static int run_confined(struct disk *disk, const struct identity *identity, const char *run_dir)
+{
+	struct rows_query rows = {.from_s = T0,
+				  .to_s = T0 + 86400,
+				  .error = -1,
+				  .limit = 100,
+				  .sort = ROWS_BY_DURATION,
+				  .search = "a"};
+	struct rows_seen seen = {.ids = calloc(STEPS_MAX, sizeof(uint64_t))};
+	struct store_config config = {.dir = disk->data, .note = keep_note, .ctx = disk};
+	char error[512], path[200];
+	int landlock, before = failures;
+	size_t nr;
+	int fd;
+
+	if (sandbox_agent(identity, disk->data, run_dir, &landlock, error, sizeof(error))) {
+		CHECK(false, "no sandbox: %s", error);
+		return 1;
+	}
+	CHECK(!store_new(&config, &disk->store), "no store");
+	for (int i = 0; i < 800; i++)
+		CHECK(!put(disk), "%s", state_of(disk).reason);
+	expect_points(disk, 800);
+	CHECK(!store_connections(disk->store, &rows, check_row, &seen, &nr) && nr, "no rows");
+	CHECK(!store_files(disk->store, true, check_file, NULL), "cannot check");
+	/* a damaged file is renamed, a new one made, an old one removed */
+	snprintf(path, sizeof(path), "%s/raw-2025-11-26.db", disk->data);
+	fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	CHECK(fd >= 0 && !close(fd), "cannot make %s", path);
+	disk->time_s = T0 + 86400;
+	CHECK(!put(disk), "%s", state_of(disk).reason);
+	CHECK(state_of(disk).damaged_files == 1, "not set aside");
+	disk->time_s = T0 + 9 * 86400;
+	for (int i = 0; i < 400; i++)
+		CHECK(!put(disk), "%s", state_of(disk).reason);
+	snprintf(path, sizeof(path), "%s/raw-2025-11-25.db", disk->data);
+	CHECK(access(path, F_OK), "%s is still there", path);
+	return failures != before;
+}
+
+static void in_the_agents_sandbox(const char *dir)
+{
+	struct disk disk;
+	struct identity identity;
+	char error[512], run_dir[160];
+	int before = failures, status = 0;
+	pid_t pid;
+
+	disk_mount(&disk, dir, "size=200m,mode=0755");
+	store_free(disk.store);
+	disk.store = NULL;
+	snprintf(run_dir, sizeof(run_dir), "%s/run", disk.dir);
+	if (mkdir(run_dir, 0755) || chmod(dir, 0755) ||
+	    identity_find(&identity, error, sizeof(error)) ||
+	    chown(disk.data, identity.uid, identity.gid))
+		abort();
+	pid = fork();
+	if (pid < 0)
+		abort();
+	if (!pid)
+		_exit(run_confined(&disk, &identity, run_dir));
+	waitpid(pid, &status, 0);
+	CHECK(WIFEXITED(status) && !WEXITSTATUS(status), "status %x", (unsigned)status);
+	disk_unmount(&disk);
+	result("all of it in the agent's sandbox", before);
+}
+
 int main(int argc, char **argv)
 {
 	unsigned nr = argc > 1 ? (unsigned)atoi(argv[1]) : 20;
@@ -557,6 +629,7 @@ int main(int argc, char **argv)
 		no_inode_is_left(dir);
 		a_disk_that_becomes_read_only(dir);
 		a_killed_writer_on_a_read_only_disk(dir);
+		in_the_agents_sandbox(dir);
 	}
 	model_remove_all(dir);
 	return failures ? EXIT_FAILURE : EXIT_SUCCESS;

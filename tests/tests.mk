@@ -123,6 +123,8 @@ corpus-merge: fuzz-targets ## adds to tests/corpus what build/corpus covers and 
 
 # ---- the store: faults that need processes and disks, and figures
 
+$(BUILD)/tests/unit/test_store_file $(BUILD)/asan/tests/unit/test_store_file: | $(SCHEMA)
+
 STORE_PROGRAMS := $(BUILD)/tests/store/faults $(BUILD)/tests/store/store_fill
 
 $(BUILD)/tests/store/faults: tests/store/faults.c $(UNIT_OBJECTS)

@@ -36,6 +36,8 @@ static const char pragmas[] = "PRAGMA synchronous = NORMAL;"
 			      "PRAGMA wal_autocheckpoint = 256;"
 			      "PRAGMA journal_size_limit = 1048576;";
 
+static const struct schema own_schema = {STORE_SCHEMA_VERSION, schema_sql};
+
 const struct tier_info tiers[NR_TIERS] = {
 #define X(NAME, key, kind, period, step_s, keep_s) {key, kind, period, step_s, keep_s},
 	TIERS(X)
@@ -193,7 +195,7 @@ static int64_t version_within(const char *path)
 	return version;
 }
 
-int file_look(const char *path)
+static int look(const char *path, int known)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	unsigned char head[HEAD_BYTES];
@@ -218,9 +220,14 @@ int file_look(const char *path)
 	    head[HEAD_READ_FORMAT] > 2 || big_endian(head + HEAD_ENCODING) != SQLITE_UTF8)
 		return -EUCLEAN;
 	version = big_endian(head + HEAD_VERSION);
-	if (version > STORE_SCHEMA_VERSION)
+	if (version > (uint32_t)known)
 		return version_within(path) == version ? -EPROTONOSUPPORT : -EUCLEAN;
 	return 0;
+}
+
+int file_look(const char *path)
+{
+	return look(path, STORE_SCHEMA_VERSION);
 }
 
 int file_set_aside(const char *dir, const char *name, int64_t now_s, char ret_name[STORE_NAME_MAX])
@@ -352,7 +359,7 @@ static int64_t ask_number(struct db *db, const char *sql, int64_t otherwise)
 /* Runs those sections of schema.sql that lead this kind beyond a version. */
 static int run_sections(struct db *db, const char *kind, int version)
 {
-	const char *at = strstr(schema_sql, SECTION);
+	const char *at = strstr(db->schema->sql, SECTION);
 
 	while (at) {
 		const char *next = strstr(at + 1, SECTION), *body = strchr(at, '\n');
@@ -388,7 +395,7 @@ static int migrate(struct db *db, int64_t version)
 	snprintf(sql, sizeof(sql),
 		 "UPDATE meta SET version = %d; PRAGMA user_version = %d; PRAGMA application_id = "
 		 "%d",
-		 STORE_SCHEMA_VERSION, STORE_SCHEMA_VERSION, APPLICATION_ID);
+		 db->schema->version, db->schema->version, APPLICATION_ID);
 	if (!err)
 		err = db_run(db, sql);
 	if (!err)
@@ -418,7 +425,7 @@ static int connect(const char *path, int flags, struct db *db)
 /* A complete file appears under its name at once, so a kill leaves none that is half made. */
 static int create(const char *dir, const struct db *like, const char *path)
 {
-	struct db db = {.tier = like->tier};
+	struct db db = {.tier = like->tier, .schema = like->schema};
 	char made[PATH_MAX];
 	int fd, err;
 
@@ -481,7 +488,7 @@ static int connect_read_only(const char *path, struct db *db, int64_t *ret_versi
 static int prepare_file(const char *dir, struct db *db, const char *path, enum db_mode mode)
 {
 	int64_t version = 0;
-	int err = file_look(path);
+	int err = look(path, db->schema->version);
 
 	if (err == -ENOENT && mode == DB_WRITE) {
 		err = create(dir, db, path);
@@ -498,17 +505,23 @@ static int prepare_file(const char *dir, struct db *db, const char *path, enum d
 		err = connect_and_ask(path, SQLITE_OPEN_READWRITE, db, &version);
 	if (err)
 		return err;
-	if (version > STORE_SCHEMA_VERSION)
+	if (version > db->schema->version)
 		return -EPROTONOSUPPORT;
 	if (mode == DB_READ)
-		return version == STORE_SCHEMA_VERSION ? 0 : -ESTALE;
+		return version == db->schema->version ? 0 : -ESTALE;
 	err = db_run(db, "PRAGMA journal_mode = WAL");
-	if (!err && version < STORE_SCHEMA_VERSION)
+	if (!err && version < db->schema->version)
 		err = migrate(db, version);
 	return err;
 }
 
 int db_open(const char *dir, enum tier tier, int64_t time_s, enum db_mode mode, struct db **ret_db)
+{
+	return db_open_as(dir, tier, time_s, mode, &own_schema, ret_db);
+}
+
+int db_open_as(const char *dir, enum tier tier, int64_t time_s, enum db_mode mode,
+	       const struct schema *schema, struct db **ret_db)
 {
 	struct db *db = calloc(1, sizeof(*db));
 	char path[PATH_MAX];
@@ -516,6 +529,7 @@ int db_open(const char *dir, enum tier tier, int64_t time_s, enum db_mode mode, 
 
 	if (!db)
 		return -ENOMEM;
+	db->schema = schema;
 	db->tier = tier;
 	db->begin_s = tier_begin(tier, time_s);
 	tier_file_name(tier, time_s, db->name);
@@ -527,11 +541,11 @@ int db_open(const char *dir, enum tier tier, int64_t time_s, enum db_mode mode, 
 		struct db *migrated;
 
 		db_close(db);
-		err = db_open(dir, tier, time_s, DB_WRITE, &migrated);
+		err = db_open_as(dir, tier, time_s, DB_WRITE, schema, &migrated);
 		if (err)
 			return err;
 		db_close(migrated);
-		return db_open(dir, tier, time_s, DB_READ, ret_db);
+		return db_open_as(dir, tier, time_s, DB_READ, schema, ret_db);
 	}
 	if (err) {
 		db_close(db);

@@ -73,8 +73,15 @@ enum db_mode { DB_READ, DB_WRITE };
 
 #define DB_STATEMENTS 32
 
+/* What a file is brought up to; sections as in schema.sql. */
+struct schema {
+	int version;
+	const char *sql;
+};
+
 struct db {
 	sqlite3 *sqlite;
+	const struct schema *schema;
 	enum tier tier;
 	int64_t begin_s;
 	char name[STORE_NAME_MAX];
@@ -88,6 +95,9 @@ struct db {
 
 /* DB_WRITE makes the file if it is missing, and brings it up to this version. */
 int db_open(const char *dir, enum tier tier, int64_t time_s, enum db_mode mode, struct db **ret_db);
+/* The same with another schema than this program's: migration is tested before there is one. */
+int db_open_as(const char *dir, enum tier tier, int64_t time_s, enum db_mode mode,
+	       const struct schema *schema, struct db **ret_db);
 void db_close(struct db *db);
 /* Closes a file that is complete, so that reading it needs no side files and no writing. */
 void db_seal(struct db *db);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause
+/* A season and a residual that fades: AR(1) around an average by time of day or of week. */
 #include "forecast.h"
 
 #include <errno.h>

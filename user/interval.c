@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause
+/* Texts and blobs lie in chunks that do not move, so rows can point at them. */
 #include "interval.h"
 
 #include <errno.h>

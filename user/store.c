@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause
+/*
+ * Writing. In: intervals, and those that waited. Out: their parts in the files of their day, each
+ * part in one transaction and remembered as done, so that a part is never written twice.
+ */
 #include "store.h"
 
 #include <errno.h>

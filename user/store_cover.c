@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause
+/* See store_cover.h: coarse inside, finer at the edges. */
 #include "store_cover.h"
 
 #include <errno.h>
@@ -99,4 +100,24 @@ int cover_span(struct cover *cover, enum tier coarsest, int64_t from_s, int64_t 
 	if (!err)
 		err = read_tier(cover, coarsest, first_s, to_s - to_s % step_s, &last_end_s);
 	return err ? err : cover_span(cover, coarsest - 1, last_end_s, to_s);
+}
+
+/* Widened so that no edge is lost where finer points are gone. */
+void cover_widen(const struct store *store, int64_t *from_s, int64_t *to_s)
+{
+	*from_s -= *from_s % STORE_INTERVAL_S;
+	*to_s = (*to_s + STORE_INTERVAL_S - 1) / STORE_INTERVAL_S * STORE_INTERVAL_S;
+	for (enum tier tier = TIER_RAW; tier < NR_POINT_TIERS - 1; tier++) {
+		int64_t oldest = cover_oldest(store, tier), step_s = tiers[tier + 1].step_s;
+
+		if (*from_s < oldest)
+			*from_s -= *from_s % step_s;
+		if (*to_s <= oldest)
+			*to_s = (*to_s + step_s - 1) / step_s * step_s;
+	}
+}
+
+int cover_check(struct store *store, int64_t from_s, int64_t to_s)
+{
+	return from_s < 0 || from_s >= to_s || to_s > STORE_TIME_MAX ? -EINVAL : store_list(store);
 }

@@ -26,4 +26,9 @@ int cover_span(struct cover *cover, enum tier coarsest, int64_t from_s, int64_t 
 int64_t cover_oldest(const struct store *store, enum tier tier);
 bool cover_has_older(const struct store *store, enum tier tier, int64_t time_s);
 
+/* -EINVAL for a span that cannot be; lists the store's files. */
+int cover_check(struct store *store, int64_t from_s, int64_t to_s);
+/* To what is left: whole intervals of the finest tier that reaches so far back. */
+void cover_widen(const struct store *store, int64_t *from_s, int64_t *to_s);
+
 #endif

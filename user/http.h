@@ -5,8 +5,11 @@
  * the agent's own event loop, without a thread.
  *
  * No client can starve another: connections, their memory and their time are bounded, in all and by
- * address. Requests with a body, with repeated or broken headers are refused and their connection
- * closed.
+ * address. Requests with a body,
+ * with repeated or broken headers, or with bytes that the library would pass over are refused and
+ * their connection closed. What it cannot see: a NUL in place of the CR that ends a
+ * line, a colon in place of the CR of the empty line, and whole lines before a request that begin with
+ * a NUL, which the library drops as if they were empty.
  */
 #ifndef WSVITALS_HTTP_H
 #define WSVITALS_HTTP_H

@@ -323,7 +323,7 @@ static void add_headers(struct MHD_Response *response, const struct api_answer *
 {
 	char text[256];
 
-	if (answer->len || answer->status == 200)
+	if ((answer->len || answer->status == 200) && answer->status != MHD_HTTP_NOT_MODIFIED)
 		add(response, MHD_HTTP_HEADER_CONTENT_TYPE, answer->type);
 	add(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
 	add(response, MHD_HTTP_HEADER_VARY, "Accept, Accept-Encoding, Authorization, Cookie");
@@ -366,10 +366,10 @@ static enum MHD_Result send_answer(struct http *http, struct MHD_Connection *con
 
 	if (answer->status == 200) {
 		etag_of(answer, etag);
-		if (headers && etag_matches(headers->if_none_match, etag)) {
+		/* libmicrohttpd leaves the body out but needs it: a 304 has the length of the 200
+		 * (RFC 9110 8.6) */
+		if (headers && etag_matches(headers->if_none_match, etag))
 			answer->status = MHD_HTTP_NOT_MODIFIED;
-			answer->len = 0;
-		}
 	}
 	if (headers && answer->len >= GZIP_FROM && takes_gzip(headers))
 		packed = compress_body(answer);
@@ -507,6 +507,9 @@ static enum MHD_Result handle(void *ctx, struct MHD_Connection *connection, cons
 	(void)upload;
 	if (!exchange || !exchange->uri)
 		return MHD_NO;
+	/* RFC 9110 13.1.2: with another method it would not ask for a 304 */
+	if (method_of(method) != API_GET && method_of(method) != API_HEAD)
+		headers.if_none_match = NULL;
 	if (exchange->started && !*upload_size)
 		return answer_request(listener, connection, exchange, method, &headers);
 	exchange->started = true;

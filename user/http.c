@@ -20,24 +20,29 @@
 
 #define GZIP_FROM 512 /* bytes; less does not get smaller */
 #define ETAG_SIZE 40
+#define GIVING_WAY 64 /* connections that we have ended and libmicrohttpd has not closed yet */
 
-/* A connection, and how long its current request has been going on. */
+/* A connection, and since when its next answer is due. The ring of all of them has the one that began
+ * last at its front. */
 struct client {
 	struct client *next, *previous;
+	struct listener *listener;
 	int fd;
+	bool ended; /* by us: libmicrohttpd is about to see it */
 	uint64_t since_ns;
 };
 
 struct listener {
 	struct http *http;
 	struct MHD_Daemon *daemon;
+	unsigned nr, most; /* connections */
 	bool local;
 };
 
 struct http {
 	struct api *api;
 	struct listener tcp, local;
-	struct client clients; /* head of the ring of all */
+	struct client clients; /* head of the ring */
 };
 
 /* One request and its answer. */
@@ -408,17 +413,58 @@ static struct client *client_of(struct MHD_Connection *connection)
 	return info ? info->socket_context : NULL;
 }
 
+static void client_link(struct client *client, struct client *head)
+{
+	client->next = head->next;
+	client->previous = head;
+	head->next->previous = client;
+	head->next = client;
+}
+
+static void client_unlink(struct client *client)
+{
+	client->next->previous = client->previous;
+	client->previous->next = client->next;
+}
+
+/* The wait for a request of it begins. */
+static void client_begin(struct client *client)
+{
+	client->since_ns = now_ns();
+	client_unlink(client);
+	client_link(client, &client->listener->http->clients);
+}
+
+/* libmicrohttpd sees the end and closes it. */
+static void client_end(struct client *client)
+{
+	if (client->ended || client->fd < 0)
+		return;
+	shutdown(client->fd, SHUT_RDWR);
+	client->ended = true;
+	client->listener->nr--;
+}
+
+/* Whoever has taken longest gives way to one that comes: at its limit libmicrohttpd would accept
+ * nobody, for as long as many slow clients like. */
+static void make_room(const struct listener *listener)
+{
+	const struct client *head = &listener->http->clients;
+
+	for (struct client *c = head->previous; c != head && listener->nr > listener->most;
+	     c = c->previous)
+		if (c->listener == listener)
+			client_end(c);
+}
+
 /* Called with the URI before libmicrohttpd decodes it in place. */
 static void *begin_exchange(void *ctx, const char *uri, struct MHD_Connection *connection)
 {
 	struct exchange *exchange = calloc(1, sizeof(*exchange));
-	struct client *client = client_of(connection);
 
-	(void)ctx;
+	(void)ctx, (void)connection;
 	if (exchange)
 		exchange->uri = strdup(uri);
-	if (client)
-		client->since_ns = now_ns();
 	return exchange;
 }
 
@@ -434,14 +480,14 @@ static void end_exchange(void *ctx, struct MHD_Connection *connection, void **co
 	free(exchange);
 	*context = NULL;
 	if (client)
-		client->since_ns = now_ns();
+		client_begin(client);
 }
 
 static void connection_changed(void *ctx, struct MHD_Connection *connection, void **context,
 			       enum MHD_ConnectionNotificationCode what)
 {
 	struct listener *listener = ctx;
-	struct client *client = *context, *head = &listener->http->clients;
+	struct client *client = *context;
 	const union MHD_ConnectionInfo *info;
 
 	if (what == MHD_CONNECTION_NOTIFY_STARTED) {
@@ -449,16 +495,16 @@ static void connection_changed(void *ctx, struct MHD_Connection *connection, voi
 		info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
 		if (!client)
 			return;
+		client->listener = listener;
 		client->fd = info ? info->connect_fd : -1;
 		client->since_ns = now_ns();
-		client->next = head->next;
-		client->previous = head;
-		head->next->previous = client;
-		head->next = client;
+		client_link(client, &listener->http->clients);
+		listener->nr++;
+		make_room(listener);
 		*context = client;
 	} else if (client) {
-		client->next->previous = client->previous;
-		client->previous->next = client->next;
+		client_unlink(client);
+		listener->nr -= !client->ended;
 		free(client);
 		*context = NULL;
 	}
@@ -538,17 +584,16 @@ static void log_library(void *ctx, const char *format, va_list args)
 
 /* --- */
 
-static struct MHD_Daemon *start(struct listener *listener, int fd, unsigned connections,
-				unsigned per_address)
+static struct MHD_Daemon *start(struct listener *listener, int fd, unsigned per_address)
 {
 	/* Not strict: for a missing Host it would write its own answer twice (0.9.75), and hang up
 	 * on a blank in a URI without one. Both are refused above. */
 	return MHD_start_daemon(
 		MHD_USE_EPOLL | MHD_USE_ERROR_LOG, 0, NULL, NULL, handle, listener,
 		MHD_OPTION_EXTERNAL_LOGGER, log_library, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
-		MHD_OPTION_CONNECTION_LIMIT, connections, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
-		per_address, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HTTP_IDLE_S,
-		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_MEMORY,
+		MHD_OPTION_CONNECTION_LIMIT, listener->most + GIVING_WAY,
+		MHD_OPTION_PER_IP_CONNECTION_LIMIT, per_address, MHD_OPTION_CONNECTION_TIMEOUT,
+		(unsigned)HTTP_IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_MEMORY,
 		MHD_OPTION_STRICT_FOR_CLIENT, 0, MHD_OPTION_URI_LOG_CALLBACK, begin_exchange, NULL,
 		MHD_OPTION_NOTIFY_COMPLETED, end_exchange, NULL, MHD_OPTION_NOTIFY_CONNECTION,
 		connection_changed, listener, MHD_OPTION_END);
@@ -564,10 +609,11 @@ struct http *http_new(struct api *api, int tcp_fd, int local_fd, char *ret_error
 	}
 	http->api = api;
 	http->clients.next = http->clients.previous = &http->clients;
-	http->tcp = (struct listener){.http = http};
-	http->local = (struct listener){.http = http, .local = true};
-	http->tcp.daemon = start(&http->tcp, tcp_fd, HTTP_CONNECTIONS, HTTP_PER_ADDRESS);
-	http->local.daemon = start(&http->local, local_fd, HTTP_LOCAL_CONNECTIONS, 0);
+	http->tcp = (struct listener){.http = http, .most = HTTP_CONNECTIONS};
+	http->local = (struct listener){
+		.http = http, .most = HTTP_LOCAL_CONNECTIONS, .local = true};
+	http->tcp.daemon = start(&http->tcp, tcp_fd, HTTP_PER_ADDRESS);
+	http->local.daemon = start(&http->local, local_fd, 0);
 	if (!http->tcp.daemon || !http->local.daemon) {
 		snprintf(ret_error, error_size, "cannot start the HTTP server: %s",
 			 strerror(errno));
@@ -618,7 +664,7 @@ void http_run(struct http *http)
 
 void http_expire(struct http *http, uint64_t now_ns_)
 {
-	for (struct client *c = http->clients.next; c != &http->clients; c = c->next)
-		if (now_ns_ - c->since_ns > HTTP_REQUEST_S * 1000000000ull && c->fd >= 0)
-			shutdown(c->fd, SHUT_RDWR); /* libmicrohttpd sees the end and closes it */
+	for (struct client *c = http->clients.previous; c != &http->clients; c = c->previous)
+		if (now_ns_ - c->since_ns > HTTP_REQUEST_S * 1000000000ull)
+			client_end(c);
 }

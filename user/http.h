@@ -5,7 +5,7 @@
  * the agent's own event loop, without a thread.
  *
  * No client can starve another: connections, their memory and their time are bounded, in all and by
- * address. Requests with a body,
+ * address, and at the limit the connection that has taken longest gives way. Requests with a body,
  * with repeated or broken headers, or with bytes that the library would pass over are refused and
  * their connection closed. What it cannot see: a NUL in place of the CR that ends a
  * line, a colon in place of the CR of the empty line, and whole lines before a request that begin with
@@ -20,7 +20,7 @@
 #define HTTP_PER_ADDRESS 256  /* of these from one address */
 #define HTTP_MEMORY 16384     /* bytes for the head of a request */
 #define HTTP_IDLE_S 10        /* without a byte */
-#define HTTP_REQUEST_S 30     /* from a request's first byte to the last of its answer */
+#define HTTP_REQUEST_S 30     /* from an answer, or the start, to the end of the next */
 #define HTTP_LOCAL_CONNECTIONS 64
 
 struct http;

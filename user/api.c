@@ -216,6 +216,15 @@ static int get_root(struct call *call)
 	return no_parameters(call, &err) ? err : answer_redirect(call, "/api/websocket/metrics/");
 }
 
+/* A change of the tokens counts from the next request on. */
+static void refresh_tokens(struct api *api)
+{
+	char error[API_TEXT];
+
+	if (auth_refresh(api->auth, error, sizeof(error)))
+		log_problem(LOG_ERROR, "the tokens known so far stay in force: %s", error);
+}
+
 /* The one-time link. */
 static int get_login(struct call *call)
 {
@@ -228,6 +237,7 @@ static int get_login(struct call *call)
 		return err;
 	if (!code)
 		return answer_error(call, 400, "give the code of the one-time link: /login?code=…");
+	refresh_tokens(call->api);
 	switch (auth_login(call->api->auth, code, request->address, request->now_ns,
 			   call->answer->session, &call->answer->retry_s)) {
 	case AUTH_GRANTED:
@@ -237,6 +247,7 @@ static int get_login(struct call *call)
 		return answer_error(call, 429, "too many wrong credentials from this address");
 	default:
 		log_problem(LOG_WARNING, "a login with a wrong or used code");
+		call->answer->challenge = true;
 		return answer_error(
 			call, 401,
 			"this code is wrong or has been used; `wsvitals token add NAME` "
@@ -507,12 +518,10 @@ static int refuse_access(struct call *call, enum role need, int *ret_err)
 		.wall = request->wall,
 	};
 	struct auth_answer is;
-	char error[API_TEXT];
 
 	if (request->local || need == ROLE_NONE)
 		return 0;
-	if (auth_refresh(call->api->auth, error, sizeof(error)))
-		log_problem(LOG_ERROR, "the tokens known so far stay in force: %s", error);
+	refresh_tokens(call->api);
 	auth_check(call->api->auth, &who, &is);
 	call->answer->retry_s = is.retry_s;
 	switch (is.verdict) {

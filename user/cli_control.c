@@ -124,6 +124,9 @@ int cli_config(int argc, char **argv)
 		return EXIT_FAILED;
 	}
 	if (err) {
+		/* begin() has said what is wrong with it */
+		if (options_settings(&options, &settings, error, sizeof(error)))
+			return EXIT_FAILED;
 		log_info("no agent runs here: these are the values that one would start with");
 		settings_print(stdout, &settings);
 		return EXIT_OK;

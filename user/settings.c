@@ -56,6 +56,7 @@ __attribute__((format(printf, 2, 3))) static int refuse(const struct check *chec
 
 int listen_address_parse(const char *text, struct listen_address *ret_address)
 {
+	static const uint8_t v4_mapped[12] = {[10] = 0xff, [11] = 0xff};
 	struct listen_address address = {.v6 = text[0] == '['};
 	const char *colon = strrchr(text, ':');
 	char *end;
@@ -72,6 +73,9 @@ int listen_address_parse(const char *text, struct listen_address *ret_address)
 	if (address.v6 && colon[-1] != ']')
 		return -EINVAL;
 	if (!label_parse_address((struct text){text, (size_t)(colon - text)}, address.addr))
+		return -EINVAL;
+	/* v4 in brackets, which a socket of v6 alone cannot have */
+	if (address.v6 && !memcmp(address.addr, v4_mapped, sizeof(v4_mapped)))
 		return -EINVAL;
 	address.port = (uint16_t)port;
 	*ret_address = address;
@@ -316,11 +320,17 @@ __attribute__((format(printf, 2, 3))) static void complain(struct source *source
 /* libinih does not report a section without keys, so section lines are looked at here. */
 static void check_section(struct source *source, const char *line)
 {
-	const char *at = line + strspn(line, " \t"), *end;
+	const char *at = line + strspn(line, " \t"), *end, *rest;
 
 	if (*at != '[')
 		return;
 	end = strchr(at, ']');
+	rest = end ? end + 1 + strspn(end + 1, " \t\r\n") : at;
+	/* libinih passes over what stands behind the bracket */
+	if (end && *rest && !strchr(";#", *rest)) {
+		complain(source, "only a comment may stand behind `%.*s'", (int)(end - at + 1), at);
+		return;
+	}
 	if (end && (size_t)(end - at - 1) == strlen(SECTION) &&
 	    !strncmp(at + 1, SECTION, strlen(SECTION)))
 		return;

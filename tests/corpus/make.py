@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the seed corpora of ws, http1, pair, hist, accept, decode, handshake and label:
+"""Writes the seed corpora of ws, http1, pair, hist, accept, decode, handshake, label, point and http:
 tests/corpus/NAME/seed-*.
 
 The same files every time, so that a change here shows in git. What fuzzing found lies beside them,
@@ -443,11 +443,81 @@ def point_seeds():
     yield "roster-wraps", roster + numbers(2, 5, *range(7), 2**64 - 1, *range(7))
 
 
+def http_seeds():
+    """Requests to the agent's own HTTP; secrets as in fuzz_http.c."""
+    staff, scrape, code = (b"wsv_" + c * 43 for c in (b"S", b"P", b"C"))
+    tcp, local, based = 0, 1, 2
+
+    def ask(path, *headers, method=b"GET", version=b"HTTP/1.1", token=None):
+        lines = [method + b" " + path + b" " + version, b"Host: x", *headers]
+        if token:
+            lines.append(b"Authorization: Bearer " + token)
+        return b"\r\n".join(lines) + b"\r\n\r\n"
+
+    def to(listener, stream, cuts=()):
+        return bytes([listener, len(cuts)]) + bytes(cuts) + stream
+
+    metrics = b"/api/websocket/metrics/"
+    for name, path in {
+        "metrics": metrics, "filters": metrics + b"?server=node:8000&channel=%2Froom%2F1&window=1m",
+        "user": metrics + b"?user=192.0.2.1&window=1h", "no-slash": metrics[:-1],
+        "unknown": metrics + b"?x=1", "twice": metrics + b"?window=1m&window=5m",
+        "window": metrics + b"?window=2m", "empty": metrics + b"?server=", "bare": metrics + b"?user",
+        "prometheus": b"/metrics", "health": b"/healthz", "root": b"/", "nothing": b"/nothing",
+        "local": b"/local/version", "dots": b"/../metrics", "escaped": b"/%6detrics",
+    }.items():
+        yield f"staff-{name}", to(tcp, ask(path, token=staff))
+        yield f"scrape-{name}", to(tcp, ask(path, token=scrape))
+        yield f"nobody-{name}", to(tcp, ask(path))
+        yield f"based-{name}", to(based, ask(b"/admin/ws" + path, token=staff))
+    for name in (b"table?width=80&bold=1", b"doctor", b"version", b"config", b"metrics", b"trial?call=x"):
+        yield f"local-{name.decode()[:7].strip('?')}", to(local, ask(b"/local/" + name))
+    for name in (b"reset", b"reload", b"version"):
+        yield f"local-post-{name.decode()}", to(local, ask(b"/local/" + name, method=b"POST"))
+        yield f"tcp-post-{name.decode()}", to(tcp, ask(b"/local/" + name, method=b"POST", token=staff))
+    yield "local-metrics", to(local, ask(metrics) + ask(b"/metrics"))
+    yield "login", to(tcp, ask(b"/login?code=" + code) + ask(b"/login?code=" + code))
+    yield "login-token", to(tcp, ask(b"/login?code=" + staff) + ask(b"/login?code=" + scrape))
+    yield "logout", to(tcp, ask(b"/logout", method=b"POST", token=staff))
+    yield "cookie", to(tcp, ask(metrics, b"Cookie: a=b; wsvitals_session=" + code + b"; c=d"))
+    yield "many", to(tcp, ask(metrics, token=staff) * 22)
+    yield "many-wrong", to(tcp, ask(metrics, token=code) * 12 + ask(metrics, token=staff))
+    yield "gzip", to(tcp, ask(metrics, b"Accept-Encoding: gzip;q=0.5, br", token=staff))
+    yield "no-gzip", to(tcp, ask(metrics, b"Accept-Encoding: gzip;q=0, *;q=0.1", token=staff))
+    yield "openmetrics", to(tcp, ask(b"/metrics", b"Accept: application/openmetrics-text;q=0.9, text/plain;q=0.5",
+                                     token=scrape))
+    yield "etag", to(tcp, ask(metrics, b"If-None-Match: *", token=staff) + ask(b"/healthz"))
+    yield "head", to(tcp, ask(metrics, method=b"HEAD", token=staff) + ask(b"/healthz"))
+    yield "http-1.0", to(tcp, ask(b"/healthz", version=b"HTTP/1.0") + ask(b"/healthz"))
+    yield "keep-alive", to(tcp, ask(b"/healthz", b"Connection: Keep-Alive", version=b"HTTP/1.0") * 2)
+    yield "close", to(tcp, ask(b"/healthz", b"Connection: close") + ask(b"/healthz"))
+    yield "http-2", to(tcp, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+    yield "body", to(tcp, ask(b"/logout", b"Content-Length: 5", method=b"POST", token=staff) + b"hello")
+    yield "length-bad", to(tcp, ask(b"/healthz", b"Content-Length: x") + ask(b"/healthz"))
+    yield "length-twice", to(tcp, ask(b"/healthz", b"Content-Length: 0", b"Content-Length: 0"))
+    yield "chunks", to(tcp, ask(b"/healthz", b"Transfer-Encoding: chunked") + b"0\r\n\r\n" + ask(b"/metrics"))
+    yield "expect", to(tcp, ask(b"/healthz", b"Expect: 100-continue", b"Content-Length: 9"))
+    yield "host-twice", to(tcp, ask(b"/healthz", b"host: y"))
+    yield "host-missing", to(tcp, b"GET /healthz HTTP/1.1\r\nX: y\r\n\r\n")
+    yield "nul-line", to(tcp, ask(b"/healthz", b"\0: x") + ask(metrics))
+    yield "nul-for-cr", to(tcp, ask(b"/healthz")[:-2] + b"\0\n" + ask(metrics))
+    yield "colon-for-cr", to(tcp, ask(b"/healthz")[:-2] + b":\n" + ask(metrics))
+    yield "nul-and-lf", to(tcp, ask(b"/healthz", b"X: a\0b").replace(b"\r\n", b"\n", 2) + ask(metrics))
+    yield "nul-path", to(tcp, ask(b"/healthz\0/x"))
+    yield "folded", to(tcp, ask(b"/healthz", b"X: a\r\n b"))
+    yield "lf", to(tcp, ask(b"/healthz").replace(b"\r", b""))
+    yield "cut", to(tcp, ask(metrics, token=staff), [1, 1, 2, 3, 30, 30, 1, 20])
+    yield "gap", to(tcp, ask(metrics, b"X: " + b"y" * 100, token=staff), [40, gap(9)])
+    yield "partial", to(tcp, ask(b"/healthz")[:-2])
+    for method in (b"PUT", b"OPTIONS", b"get", b"M-SEARCH"):
+        yield f"method-{method.decode()}", to(tcp, ask(b"/metrics", method=method, token=scrape))
+
+
 def main():
     for name, seeds in {
         "ws": ws_seeds, "http1": http1_seeds, "pair": pair_seeds, "hist": hist_seeds,
         "accept": accept_seeds, "decode": decode_seeds, "handshake": handshake_seeds,
-        "label": label_seeds, "point": point_seeds,
+        "label": label_seeds, "point": point_seeds, "http": http_seeds,
     }.items():
         folder = HERE / name
         folder.mkdir(exist_ok=True)

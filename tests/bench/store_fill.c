@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause
 /*
- * store_fill DIR [DAYS [CHANNELS]]: fills a store through its own code with days of a busy host, ten
+ * store_fill DIR [DAYS [CHANNELS]] | store_fill DIR ask SECONDS: fills a store through its own code with days of a busy host, ten
  * seconds at a time (30 days of 200 channels on 4 servers), then asks it what the API asks and
- * prints times, bytes a point, and memory. Exits with 1 when a figure of SPEC 8 is missed by a wide
+ * prints times, bytes a point, and memory. With ask: only asks a store that was filled up to that
+ * time. Exits with 1 when a figure of SPEC 8 is missed by a wide
  * margin: the machine may be shared.
  */
 #define _GNU_SOURCE
@@ -413,13 +414,16 @@ int main(int argc, char **argv)
 	struct store *store;
 	int failed;
 
-	if (argc < 2 || !days || !channels) {
-		fprintf(stderr, "store_fill DIR [DAYS [CHANNELS]]\n");
+	if (argc == 4 && !strcmp(argv[2], "ask")) {
+		end_s = atoll(argv[3]);
+		days = 0;
+	} else if (argc < 2 || !days || !channels) {
+		fprintf(stderr, "store_fill DIR [DAYS [CHANNELS]] | store_fill DIR ask SECONDS\n");
 		return 2;
 	}
 	if (store_new(&config, &store))
 		return 1;
-	for (int64_t time_s = T0; time_s < end_s; time_s += 10, written++) {
+	for (int64_t time_s = T0; days && time_s < end_s; time_s += 10, written++) {
 		struct interval *interval = make(time_s, channels, &state);
 		double from = now(), took;
 
@@ -440,8 +444,8 @@ int main(int argc, char **argv)
 	printf("%llu intervals of %u channels in %.0f s; store_write: %.2f ms on average, %.1f ms "
 	       "at "
 	       "worst\n",
-	       (unsigned long long)written, channels, now() - begin, spent / (double)written * 1000,
-	       worst * 1000);
+	       (unsigned long long)written, channels, now() - begin,
+	       spent / (double)(written ? written : 1) * 1000, worst * 1000);
 	printf("memory: %ld KB resident (%ld KB before), of which SQLite %lld KB\n", resident_kb(),
 	       before_kb, (long long)sqlite3_memory_used() / 1024);
 	if (store_files(store, false, take_file, &sizes))

@@ -171,7 +171,7 @@ struct option {
 /* The commands that look for the agent need its places, the agent takes every key. */
 static bool setting_is_option(enum setting_id id, unsigned groups)
 {
-	return (groups & OPTIONS_SETTINGS) ||
+	return ((groups & OPTIONS_SETTINGS) && !strcmp(settings_rows[id].section, "agent")) ||
 	       ((groups & OPTIONS_PLACES) && (id == SETTING_DB || id == SETTING_RUN_DIR));
 }
 

@@ -14,20 +14,25 @@
 #include <string.h>
 
 #include "label.h"
+#include "network.h"
 
-#define SECTION "agent"
+#define AGENT "agent"
+#define SECTIONS "[" AGENT "], [verdict]"
 
-#define X(NAME, key_, value_, default_, text_)                                                     \
-	[SETTING_##NAME] = {.key = key_, .value = value_, .text = text_, .live = LIVE},
+#define ROW(NAME, section_, key_, value_, text_, live_)                                            \
+	[SETTING_##NAME] = {section_, key_, value_, text_, live_},
 const struct settings_row settings_rows[NR_SETTINGS] = {
-#define LIVE false
+#define X(NAME, key, value, default_, text) ROW(NAME, AGENT, key, value, text, false)
 	SETTINGS_FIXED(X)
-#undef LIVE
-#define LIVE true
-		SETTINGS_LIVE(X)
-#undef LIVE
-};
 #undef X
+#define X(NAME, key, value, default_, text) ROW(NAME, AGENT, key, value, text, true)
+		SETTINGS_LIVE(X)
+#undef X
+#define X(NAME, key, value, default_, text) ROW(NAME, "verdict", key, value, text, true)
+			SETTINGS_VERDICT(X)
+#undef X
+};
+#undef ROW
 
 #define X(NAME, key, value, default_, text) [SETTING_##NAME] = default_,
 static const char *const defaults[NR_SETTINGS] = {SETTINGS(X)};
@@ -121,6 +126,58 @@ static int check_base_path(const struct check *check, const char *value)
 	return 0;
 }
 
+static int check_file(const struct check *check, const char *value)
+{
+	if (*value && (value[0] != '/' || strlen(value) > 255))
+		return refuse(check,
+			      "%s takes the absolute path of a file, at most 255 bytes, not `%s'",
+			      check->name, value);
+	return 0;
+}
+
+static int check_host(const struct check *check, const char *value)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				      "0123456789-_.,";
+
+	if (!*value || value[strspn(value, allowed)])
+		return refuse(check,
+			      "%s takes names without a port, separated by commas, as in "
+			      "metrics.example.org, not `%s'",
+			      check->name, value);
+	return 0;
+}
+
+static int check_proxy(const struct check *check, const char *value)
+{
+	char text[SETTING_TEXT], *at = text, *piece;
+
+	snprintf(text, sizeof(text), "%s", value);
+	while ((piece = strsep(&at, ","))) {
+		struct network network;
+
+		if (network_parse(piece, &network))
+			return refuse(check,
+				      "%s takes addresses or networks separated by commas, as in "
+				      "192.0.2.7 or 10.0.0.0/8, not `%s'",
+				      check->name, value);
+	}
+	return 0;
+}
+
+static int check_number(const struct check *check, const char *value)
+{
+	char *end;
+	double number = strtod(value, &end);
+
+	/* strtod also takes blanks, signs, exponents, hexadecimal and words. */
+	if (value[strspn(value, "0123456789.")] || end == value || *end || number <= 0 ||
+	    number > 1e6)
+		return refuse(check, "%s takes a number above 0, at most 1000000, not `%s'",
+			      check->name, value);
+	return 0;
+}
+
 static int check_switch(const struct check *check, const char *value)
 {
 	if (strcmp(value, "yes") != 0 && strcmp(value, "no") != 0)
@@ -163,6 +220,12 @@ static int scope_kind_of(enum setting_id id)
 	}
 }
 
+/* Several values add up, and the default is none. */
+static bool is_list(enum setting_id id)
+{
+	return scope_kind_of(id) >= 0 || id == SETTING_HOST || id == SETTING_TRUSTED_PROXY;
+}
+
 static int check_value(const struct check *check, enum setting_id id, const char *value)
 {
 	struct scope scope = {0};
@@ -177,6 +240,20 @@ static int check_value(const struct check *check, enum setting_id id, const char
 		return check_base_path(check, value);
 	case SETTING_INSECURE_LISTEN:
 		return check_switch(check, value);
+	case SETTING_TLS_CERT:
+	case SETTING_TLS_KEY:
+		return check_file(check, value);
+	case SETTING_HOST:
+		return check_host(check, value);
+	case SETTING_TRUSTED_PROXY:
+		return check_proxy(check, value);
+	case SETTING_ERRORS_FACTOR:
+	case SETTING_ERRORS_LEAST:
+	case SETTING_LATENCY_FACTOR:
+	case SETTING_LATENCY_LEAST:
+	case SETTING_DROP_PERCENT:
+	case SETTING_DROP_LEAST:
+		return check_number(check, value);
 	case SETTING_LOG_LEVEL:
 		return check_log_level(check, value);
 	default:
@@ -199,8 +276,7 @@ void settings_default(struct settings *ret_settings)
 {
 	memset(ret_settings, 0, sizeof(*ret_settings));
 	for (int id = 0; id < NR_SETTINGS; id++) {
-		/* a scope's default is no value: it does not narrow */
-		if (scope_kind_of((enum setting_id)id) < 0)
+		if (!is_list((enum setting_id)id))
 			setting_put(&ret_settings->of[id], defaults[id], "default");
 		else
 			snprintf(ret_settings->of[id].origin, sizeof(ret_settings->of[id].origin),
@@ -215,7 +291,7 @@ int settings_set(struct settings *settings, enum setting_id id, const char *valu
 	struct setting *setting = &settings->of[id];
 	int err;
 
-	if (adds && scope_kind_of(id) < 0)
+	if (adds && !is_list(id))
 		return refuse(&check, "%s is set twice", name);
 	err = check_value(&check, id, value);
 	if (err)
@@ -239,6 +315,22 @@ void settings_override(struct settings *settings, const struct settings *over)
 const char *settings_text(const struct settings *settings, enum setting_id id)
 {
 	return settings->of[id].nr ? settings->of[id].text : "";
+}
+
+double settings_number(const struct settings *settings, enum setting_id id)
+{
+	return strtod(settings_text(settings, id), NULL);
+}
+
+const char *settings_next(const struct settings *settings, enum setting_id id, size_t *at)
+{
+	const struct setting *setting = &settings->of[id];
+	const char *value = setting->text + *at;
+
+	if (*at >= setting->len)
+		return NULL;
+	*at += strlen(value) + 1;
+	return value;
 }
 
 bool settings_yes(const struct settings *settings, enum setting_id id)
@@ -331,10 +423,14 @@ static void check_section(struct source *source, const char *line)
 		complain(source, "only a comment may stand behind `%.*s'", (int)(end - at + 1), at);
 		return;
 	}
-	if (end && (size_t)(end - at - 1) == strlen(SECTION) &&
-	    !strncmp(at + 1, SECTION, strlen(SECTION)))
-		return;
-	complain(source, "there is no section `%.*s'; this version knows [" SECTION "]",
+	for (int id = 0; id < NR_SETTINGS && end; id++) {
+		const char *section = settings_rows[id].section;
+
+		if ((size_t)(end - at - 1) == strlen(section) &&
+		    !strncmp(at + 1, section, strlen(section)))
+			return;
+	}
+	complain(source, "there is no section `%.*s'; this version knows " SECTIONS,
 		 end ? (int)(end - at + 1) : (int)strcspn(at, "\r\n"), at);
 }
 
@@ -365,15 +461,16 @@ static char *next_line(char *buffer, int size, void *stream)
 	return source->failed ? NULL : buffer;
 }
 
-static void complain_key(struct source *source, const char *key)
+static void complain_key(struct source *source, const char *section, const char *key)
 {
 	char known[512] = "";
 	size_t len = 0;
 
 	for (int id = 0; id < NR_SETTINGS; id++)
-		len += (size_t)snprintf(known + len, sizeof(known) - len, "%s%s", id ? ", " : "",
-					settings_rows[id].key);
-	complain(source, "[" SECTION "] has no key `%s'; it takes %s", key, known);
+		if (!strcmp(section, settings_rows[id].section))
+			len += (size_t)snprintf(known + len, sizeof(known) - len, "%s%s",
+						len ? ", " : "", settings_rows[id].key);
+	complain(source, "[%s] has no key `%s'; it takes %s", section, key, known);
 }
 
 static int take_key(void *ctx, const char *section, const char *key, const char *value)
@@ -382,11 +479,12 @@ static int take_key(void *ctx, const char *section, const char *key, const char 
 	char origin[SETTING_ORIGIN], error[512];
 
 	if (!*section) {
-		complain(source, "`%s' stands before any section; begin with [" SECTION "]", key);
+		complain(source, "`%s' stands before any section; begin with [" AGENT "]", key);
 		return 0;
 	}
 	for (int id = 0; id < NR_SETTINGS; id++) {
-		if (strcmp(key, settings_rows[id].key) != 0)
+		if (strcmp(key, settings_rows[id].key) != 0 ||
+		    strcmp(section, settings_rows[id].section) != 0)
 			continue;
 		snprintf(origin, sizeof(origin), "%s:%d", source->path, source->line);
 		if (settings_set(source->settings, (enum setting_id)id, value, source->set[id], key,
@@ -395,7 +493,7 @@ static int take_key(void *ctx, const char *section, const char *key, const char 
 		source->set[id] = true;
 		return !source->failed;
 	}
-	complain_key(source, key);
+	complain_key(source, section, key);
 	return 0;
 }
 
@@ -472,6 +570,8 @@ void settings_print(FILE *out, const struct settings *settings)
 	char text[SETTING_TEXT * 3];
 
 	for (int id = 0; id < NR_SETTINGS; id++) {
+		if (!id || strcmp(settings_rows[id].section, settings_rows[id - 1].section) != 0)
+			fprintf(out, "%s[%s]\n", id ? "\n" : "", settings_rows[id].section);
 		settings_show(settings, (enum setting_id)id, text, sizeof(text));
 		fprintf(out, "%-16s = %-28s # %s\n", settings_rows[id].key, text,
 			settings->of[id].origin);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause */
 /*
- * The agent's configuration (SPEC 6): every key of [agent] is one row here, and a flag. In: INI
- * files and flags. Out: checked values, each with where it came from. Of fixed size, so that it can
- * pass between processes as it is.
+ * The agent's configuration (SPEC 6): every key is one row here; those of [agent] are flags too. In:
+ * INI files and flags. Out: checked values, each with where it came from. Of fixed size, so that it
+ * can pass between processes as it is.
  *
  * Later sources win: the defaults, the file, its drop-ins by name, the flags. A key that takes
  * several values adds them up within one source.
@@ -31,6 +31,8 @@
 	X(RUN_DIR, "run-dir", "DIR", "/run/wsvitals", "directory of the local socket")             \
 	X(INSECURE_LISTEN, "insecure-listen", NULL, "no",                                          \
 	  "serve HTTP without TLS beyond loopback")                                                \
+	X(TLS_CERT, "tls-cert", "FILE", "", "serve HTTPS with this certificate chain (PEM)")       \
+	X(TLS_KEY, "tls-key", "FILE", "", "and its private key (PEM)")                             \
 	X(PORT, "port", "N[,N]", "", "only servers that listen on these ports")                    \
 	X(PID, "pid", "N", "", "only this process and its descendants")                            \
 	X(COMM, "comm", "NAME", "", "only processes of this name")                                 \
@@ -38,8 +40,18 @@
 	X(NETNS, "netns", "PATH", "", "only sockets of this network namespace")
 #define SETTINGS_LIVE(X)                                                                           \
 	X(BASE_PATH, "base-path", "/PATH", "", "prefix of every path, for a reverse proxy")        \
+	X(HOST, "host", "NAME[,NAME]", "", "names that requests may be addressed to")              \
+	X(TRUSTED_PROXY, "trusted-proxy", "ADDR[/N]", "", "whose X-Forwarded-* headers count")     \
 	X(LOG_LEVEL, "log-level", "LEVEL", "info", "error, warning, info or debug")
-#define SETTINGS(X) SETTINGS_FIXED(X) SETTINGS_LIVE(X)
+/* [verdict]: when the dashboard warns. */
+#define SETTINGS_VERDICT(X)                                                                        \
+	X(ERRORS_FACTOR, "errors-factor", "N", "3", "errors per minute: times their 24 h median")  \
+	X(ERRORS_LEAST, "errors-least", "N", "1", "and at least so many a minute")                 \
+	X(LATENCY_FACTOR, "latency-factor", "N", "3", "latency p95: times its 24 h median")        \
+	X(LATENCY_LEAST, "latency-least", "MS", "5", "and at least so many milliseconds")          \
+	X(DROP_PERCENT, "drop-percent", "N", "30", "fall of open connections within a minute")     \
+	X(DROP_LEAST, "drop-least", "N", "10", "and from at least so many")
+#define SETTINGS(X) SETTINGS_FIXED(X) SETTINGS_LIVE(X) SETTINGS_VERDICT(X)
 
 #define X(NAME, ...) SETTING_##NAME,
 enum setting_id { SETTINGS(X) NR_SETTINGS };
@@ -56,6 +68,7 @@ struct settings {
 };
 
 struct settings_row {
+	const char *section;
 	const char *key;
 	const char *value; /* NULL: a switch */
 	const char *text;
@@ -84,6 +97,9 @@ void settings_override(struct settings *settings, const struct settings *over);
 
 /* The first value, "" when there is none. */
 const char *settings_text(const struct settings *settings, enum setting_id id);
+double settings_number(const struct settings *settings, enum setting_id id);
+/* Of a key with several values: each after the one before, NULL at the end. at: 0 at first. */
+const char *settings_next(const struct settings *settings, enum setting_id id, size_t *at);
 bool settings_yes(const struct settings *settings, enum setting_id id);
 enum log_level settings_log_level(const struct settings *settings);
 /* Borrows the paths of settings. Values were checked when they were set. */

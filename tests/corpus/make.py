@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Writes the seed corpora of ws, http1, pair, hist, accept, decode, handshake, label, point and http:
-tests/corpus/NAME/seed-*.
+"""Writes the seed corpora of ws, http1, pair, hist, accept, decode, handshake, label, point, http and
+gate: tests/corpus/NAME/seed-*.
 
 The same files every time, so that a change here shows in git. What fuzzing found lies beside them,
 under its hash (make corpus-merge). The form of the files is in tests/fuzz/input.h and
@@ -513,11 +513,25 @@ def http_seeds():
         yield f"method-{method.decode()}", to(tcp, ask(b"/metrics", method=method, token=scrape))
 
 
+def gate_seeds():
+    """A byte of switches (fuzz_gate.c), then lines."""
+    def lines(switches, host="", origin="", site="", forwarded_for="", forwarded_host="", proto="", form=""):
+        return bytes([switches]) + "\n".join((host, origin, site, forwarded_for, forwarded_host, proto, form)).encode()
+    return {
+        "plain": lines(0, "localhost:9797"), "v6": lines(1, "[::1]:9797"), "dot": lines(0, "localhost."), "name": lines(0, "metrics.example.org"),
+        "other": lines(0, "127.0.0.1.evil.example"), "port": lines(0, ":80"), "bracket": lines(0, "[::1"), "network": lines(0, "10.0.0.0/8"),
+        "origin": lines(4, "localhost:1", "http://localhost:1"), "null": lines(4, "localhost", "null"), "site": lines(12, "localhost", "http://localhost", "same-origin"),
+        "cross": lines(8, "localhost", "", "cross-site"), "proxy": lines(18, "x", "", "", "1.2.3.4, 10.0.0.1", "b", "https"),
+        "stranger": lines(16, "b", "", "", "1.2.3.4", "evil", "https"), "chain": lines(2, "b", "", "", "10.0.0.1,10.0.0.2,::1"),
+        "form": lines(0, "b", form="a=b&token=x%20y+z"), "twice": lines(0, "b", form="token=a&token=b"), "escape": lines(0, "b", form="token=%4"), "empty": b"\0",
+    }.items()
+
+
 def main():
     for name, seeds in {
         "ws": ws_seeds, "http1": http1_seeds, "pair": pair_seeds, "hist": hist_seeds,
         "accept": accept_seeds, "decode": decode_seeds, "handshake": handshake_seeds,
-        "label": label_seeds, "point": point_seeds, "http": http_seeds,
+        "label": label_seeds, "point": point_seeds, "http": http_seeds, "gate": gate_seeds,
     }.items():
         folder = HERE / name
         folder.mkdir(exist_ok=True)

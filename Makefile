@@ -24,6 +24,8 @@ CFLAGS ?= -O2 -g
 override CFLAGS += -std=gnu17 -Wall -Wextra -Werror -MMD -MP
 override CPPFLAGS += -Ibpf -Iuser -I$(BUILD)/bpf -I$(BUILD)/user -DWSVITALS_VERSION='"$(VERSION)"'
 LDLIBS := -lbpf -ljansson -lsodium -lsqlite3 -linih -lmicrohttpd -lseccomp -lcap-ng -lcurl -lz -lm
+override CPPFLAGS += -DPAGE_DIRECTORY='"$(BUILD)/page"'
+LDLIBS += -lgnutls
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 
 # -mcpu=v3: atomics that return values (Linux 5.12). Unused: BPF_PROG makes a ctx that few need.
@@ -82,6 +84,17 @@ $(SCHEMA): user/schema.sql
 		sed 's/[\\"]/\\&/g; s/.*/"&\\n"/' $<; echo ';') > $@
 
 $(BUILD)/user/store_file.o $(BUILD)/asan/user/store_file.o: $(SCHEMA)
+
+# The dashboard, as web/build.js made it (it is committed: this build needs no npm).
+PAGE := $(patsubst web/dist/%,$(BUILD)/page/%.gz,$(wildcard web/dist/*))
+
+$(BUILD)/page/%.gz: web/dist/%
+	$(call say,GZIP,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)gzip -9nc $< > $@
+
+$(BUILD)/user/page.o $(BUILD)/asan/user/page.o $(BUILD)/trial/user/page.o \
+	$(BUILD)/fuzz/user/page.o: $(PAGE)
 
 $(BUILD)/wsvitals: $(OBJECTS)
 	$(call say,LD,$@)

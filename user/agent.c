@@ -26,6 +26,7 @@
 #include "message.h"
 #include "options.h"
 #include "reading.h"
+#include "tls.h"
 
 #define SECOND_NS 1000000000ull
 #define EVENTS 8
@@ -72,6 +73,8 @@ static void end(struct agent *agent, int status)
 
 static void take_message(struct agent *agent, const struct message *message)
 {
+	char error[256];
+
 	switch (message->type) {
 	case MESSAGE_SETTINGS:
 		agent->settings = message->settings;
@@ -85,6 +88,12 @@ static void take_message(struct agent *agent, const struct message *message)
 	case MESSAGE_LOST:
 		snprintf(agent->api.engine, sizeof(agent->api.engine),
 			 "the engine has lost its hook %.400s; restart the agent", message->text);
+		break;
+	case MESSAGE_TLS:
+		if (tls_use(&message->certificate, error, sizeof(error)))
+			log_error("%s; the one before stays", error);
+		else
+			log_info("the TLS certificate has changed");
 		break;
 	case MESSAGE_END:
 		end(agent, EXIT_OK);
@@ -212,6 +221,9 @@ static void tick(struct agent *agent)
 	sample(agent, reading_due(agent->reading, now));
 	tell_keeper(agent, &beat);
 	http_expire(agent->http, now);
+	/* here too, so that a change of tokens is on record and in force when nobody asks */
+	if (auth_refresh(agent->api.auth, error, sizeof(error)))
+		log_problem(LOG_ERROR, "the tokens known so far stay in force: %s", error);
 	if (++agent->ticks % SAVE_S == 0 && auth_save(agent->api.auth, error, sizeof(error)))
 		log_problem(LOG_WARNING, "%s", error);
 	log_flush();
@@ -309,6 +321,7 @@ static int make_parts(struct agent *agent, char *error, size_t size)
 		.settings = &agent->settings,
 		.scope = config->scope,
 		.sandbox = agent->sandbox,
+		.tls = config->certificate,
 		.reset = reset,
 		.reload = reload,
 		.ctx = agent,
@@ -317,6 +330,8 @@ static int make_parts(struct agent *agent, char *error, size_t size)
 		snprintf(error, size, "out of memory");
 		return -ENOMEM;
 	}
+	if (config->certificate && tls_use(config->certificate, error, size))
+		return -EINVAL;
 	agent->http = http_new(&agent->api, config->tcp_fd, config->local_fd, error, size);
 	if (!agent->http)
 		return -EIO;
@@ -398,6 +413,7 @@ static void take_apart(struct agent *agent)
 	if (agent->api.auth && auth_save(agent->api.auth, error, sizeof(error)))
 		log_warning("%s", error);
 	http_free(agent->http);
+	tls_forget();
 	auth_free(agent->api.auth);
 	free(agent->api.summary);
 	reading_free(agent->reading);

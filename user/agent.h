@@ -8,6 +8,7 @@
 
 #include <stdint.h>
 
+#include "certificate.h"
 #include "label.h"
 #include "loader.h"
 #include "sandbox.h"
@@ -22,7 +23,8 @@ struct agent_config {
 	const char *scope;  /* in words */
 	const char *socket; /* path of the local socket, removed at the end */
 	const char *login_code;
-	uint64_t start_ns, start_wall_ns; /* before the hooks were attached */
+	const struct certificate *certificate; /* NULL: no TLS */
+	uint64_t start_ns, start_wall_ns;      /* before the hooks were attached */
 	uint8_t key[LABEL_KEY_BYTES];
 };
 

@@ -7,29 +7,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "call.h"
 #include "json.h"
 #include "log.h"
+#include "login.h"
 #include "prometheus.h"
 #include "table.h"
 #include "trial.h"
 
-#define JSON_TYPE "application/json; charset=utf-8"
-#define TEXT_TYPE "text/plain; charset=utf-8"
 #define NOTHING "there is nothing here"
 #define VALUE_MAX 256 /* bytes of a filter's value */
 
-/* One answer in the making. */
-struct call {
-	struct api *api;
-	const struct api_request *request;
-	struct api_answer *answer;
-};
-
-typedef int (*handler_fn)(struct call *call);
-
 /* --- answers --- */
 
-static int answer_text(struct call *call, int status, const char *type, char *body)
+int answer_text(struct call *call, int status, const char *type, char *body)
 {
 	if (!body)
 		return -ENOMEM;
@@ -40,8 +31,7 @@ static int answer_text(struct call *call, int status, const char *type, char *bo
 	return 0;
 }
 
-__attribute__((format(printf, 3, 4))) static int answer_error(struct call *call, int status,
-							      const char *format, ...)
+int answer_error(struct call *call, int status, const char *format, ...)
 {
 	char text[API_TEXT];
 	va_list args;
@@ -52,7 +42,7 @@ __attribute__((format(printf, 3, 4))) static int answer_error(struct call *call,
 	return answer_text(call, status, JSON_TYPE, json_of_error(text));
 }
 
-static int answer_redirect(struct call *call, const char *path)
+int answer_redirect(struct call *call, const char *path)
 {
 	snprintf(call->answer->location, sizeof(call->answer->location), "%s%s",
 		 settings_text(call->api->settings, SETTING_BASE_PATH), path);
@@ -61,7 +51,7 @@ static int answer_redirect(struct call *call, const char *path)
 
 /* --- parameters --- */
 
-static const char *parameter(const struct call *call, const char *key)
+const char *parameter(const struct call *call, const char *key)
 {
 	for (size_t i = 0; i < call->request->nr_parameters; i++)
 		if (!strcmp(call->request->parameters[i].key, key))
@@ -69,10 +59,8 @@ static const char *parameter(const struct call *call, const char *key)
 	return NULL;
 }
 
-/* Each at most once, each known, each with a value. accepted: "a, b". Returns 1 when the answer is
- * made: something was wrong. */
-static int check_parameters(struct call *call, const char *const *known, size_t nr,
-			    const char *accepted, int *ret_err)
+int check_parameters(struct call *call, const char *const *known, size_t nr, const char *accepted,
+		     int *ret_err)
 {
 	const struct api_request *request = call->request;
 
@@ -108,7 +96,7 @@ static int check_parameters(struct call *call, const char *const *known, size_t 
 	return 0;
 }
 
-static int no_parameters(struct call *call, int *ret_err)
+int no_parameters(struct call *call, int *ret_err)
 {
 	return check_parameters(call, NULL, 0, "none", ret_err);
 }
@@ -209,61 +197,16 @@ static int get_health(struct call *call)
 							       : "nothing has been counted yet"));
 }
 
-static int get_root(struct call *call)
+/* What the dashboard has to know of the agent, but its numbers. */
+static int get_about(struct call *call)
 {
+	const struct settings *settings = call->api->settings;
 	int err;
 
-	return no_parameters(call, &err) ? err : answer_redirect(call, "/api/websocket/metrics/");
-}
-
-/* A change of the tokens counts from the next request on. */
-static void refresh_tokens(struct api *api)
-{
-	char error[API_TEXT];
-
-	if (auth_refresh(api->auth, error, sizeof(error)))
-		log_problem(LOG_ERROR, "the tokens known so far stay in force: %s", error);
-}
-
-/* The one-time link. */
-static int get_login(struct call *call)
-{
-	static const char *const known[] = {"code"};
-	const struct api_request *request = call->request;
-	const char *code = parameter(call, "code");
-	int err;
-
-	if (check_parameters(call, known, 1, "code", &err))
-		return err;
-	if (!code)
-		return answer_error(call, 400, "give the code of the one-time link: /login?code=…");
-	refresh_tokens(call->api);
-	switch (auth_login(call->api->auth, code, request->address, request->now_ns,
-			   call->answer->session, &call->answer->retry_s)) {
-	case AUTH_GRANTED:
-		log_info("somebody has logged in with the one-time link or a token");
-		return answer_redirect(call, "/");
-	case AUTH_LOCKED:
-		return answer_error(call, 429, "too many wrong credentials from this address");
-	default:
-		log_problem(LOG_WARNING, "a login with a wrong or used code");
-		call->answer->challenge = true;
-		return answer_error(
-			call, 401,
-			"this code is wrong or has been used; `wsvitals token add NAME` "
-			"makes a token");
-	}
-}
-
-static int post_logout(struct call *call)
-{
-	int err;
-
-	if (no_parameters(call, &err))
-		return err;
-	auth_logout(call->api->auth, call->request->cookie, call->request->now_ns);
-	call->answer->end_session = true;
-	return answer_text(call, 200, JSON_TYPE, strdup("{}\n"));
+	return no_parameters(call, &err)
+		       ? err
+		       : answer_text(call, 200, JSON_TYPE,
+				     json_of_about(settings, call->api->scope, call->api->engine));
 }
 
 /* --- paths of the local socket --- */
@@ -455,9 +398,13 @@ static const struct path {
 	{"/api/websocket/metrics", ROLE_STAFF, false, get_metrics, NULL},
 	{"/metrics", ROLE_SCRAPE, false, get_prometheus, NULL},
 	{"/healthz", ROLE_NONE, false, get_health, NULL},
-	{"/login", ROLE_NONE, false, get_login, NULL},
-	{"/logout", ROLE_STAFF, false, NULL, post_logout},
-	{"", ROLE_STAFF, false, get_root, NULL},
+	{"/api/websocket/about", ROLE_STAFF, false, get_about, NULL},
+	{"/login", ROLE_NONE, false, login_get, login_post},
+	{"/logout", ROLE_STAFF, false, NULL, logout_post},
+	{"", ROLE_STAFF, false, page_get_index, NULL},
+	{"/page.js", ROLE_STAFF, false, page_get_script, NULL},
+	{"/page.css", ROLE_NONE, false, page_get_style, NULL}, /* of the login too */
+	{"/icon.svg", ROLE_NONE, false, page_get_icon, NULL},
 	{"/local/table", ROLE_NONE, true, local_table, NULL},
 	{"/local/doctor", ROLE_NONE, true, local_doctor, NULL},
 	{"/local/version", ROLE_NONE, true, local_version, NULL},
@@ -468,22 +415,21 @@ static const struct path {
 };
 
 /* The path below the base, or NULL when it is not below it. The local socket has no base. */
-static const char *below_base(const struct call *call)
+static const char *below_base(const struct api *api, bool local, const char *path)
 {
-	const char *base = settings_text(call->api->settings, SETTING_BASE_PATH);
-	const char *path = call->request->path;
+	const char *base = settings_text(api->settings, SETTING_BASE_PATH);
 	size_t len = strlen(base);
 
-	if (call->request->local)
+	if (local)
 		return path;
 	if (strncmp(path, base, len) != 0 || (path[len] && path[len] != '/'))
 		return NULL;
 	return path + len;
 }
 
-static const struct path *find_path(const struct call *call)
+static const struct path *find_path(const struct api *api, bool local, const char *path_)
 {
-	const char *path = below_base(call);
+	const char *path = below_base(api, local, path_);
 	size_t len = path ? strlen(path) : 0;
 
 	if (!path)
@@ -492,7 +438,7 @@ static const struct path *find_path(const struct call *call)
 		len--; /* one slash at the end is optional */
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
 		if (strlen(paths[i].path) == len && !memcmp(paths[i].path, path, len) &&
-		    (!paths[i].local || call->request->local))
+		    (!paths[i].local || local))
 			return &paths[i];
 	return NULL;
 }
@@ -505,23 +451,35 @@ static const char *why_unauthorized(enum auth_verdict verdict)
 				    : "this token is not known, or has been revoked";
 }
 
-/* Returns 1 when the answer is made: access is refused. need: of the path; ROLE_SCRAPE where there is
- * no such path. */
-static int refuse_access(struct call *call, enum role need, int *ret_err)
+/* A change of the tokens counts from the next request on. */
+static void refresh_tokens(struct api *api)
+{
+	char error[API_TEXT];
+
+	if (auth_refresh(api->auth, error, sizeof(error)))
+		log_problem(LOG_ERROR, "the tokens known so far stay in force: %s", error);
+}
+
+/* Returns 1 when the answer is made: access is refused. path: NULL where there is none, which only
+ * those may learn who have a token. */
+static int refuse_access(struct call *call, const struct path *path, int *ret_err)
 {
 	const struct api_request *request = call->request;
+	enum role need = path ? path->role : ROLE_SCRAPE;
 	struct auth_request who = {
 		.authorization = request->authorization,
 		.cookie = request->cookie,
-		.address = request->address,
+		.address = call->gate.address,
 		.now_ns = request->now_ns,
 		.wall = request->wall,
 	};
 	struct auth_answer is;
 
-	if (request->local || need == ROLE_NONE)
+	if (request->local)
 		return 0;
 	refresh_tokens(call->api);
+	if (need == ROLE_NONE)
+		return 0;
 	auth_check(call->api->auth, &who, &is);
 	call->answer->retry_s = is.retry_s;
 	switch (is.verdict) {
@@ -538,10 +496,37 @@ static int refuse_access(struct call *call, enum role need, int *ret_err)
 		*ret_err = answer_error(call, 429, "too many wrong credentials from this address");
 		return 1;
 	default:
+		/* a person with a browser */
+		if (path && path->get == page_get_index && !request->authorization) {
+			*ret_err = answer_redirect(call, "/login");
+			return 1;
+		}
 		call->answer->challenge = true;
 		*ret_err = answer_error(call, 401, "%s", why_unauthorized(is.verdict));
 		return 1;
 	}
+}
+
+/* Returns 1 when the answer is made: the request did not come the way it should have. */
+static int refuse_way(struct call *call, const struct path *path, int *ret_err)
+{
+	const struct api_request *request = call->request;
+
+	if (request->local)
+		return 0;
+	gate_look(call->api->settings, &request->from, &call->gate);
+	/* whoever asks for nothing but health may call us as he likes */
+	if (!call->gate.host_is_ours && !(path && path->get == get_health)) {
+		*ret_err = answer_error(call, 421,
+					"this agent is not known under the name in Host; name it "
+					"in the configuration: host = NAME");
+		return 1;
+	}
+	if (request->method == API_POST && !call->gate.page_is_ours) {
+		*ret_err = answer_error(call, 403, "a page of another site has sent this");
+		return 1;
+	}
+	return 0;
 }
 
 static const char *methods_of(const struct path *path)
@@ -551,15 +536,22 @@ static const char *methods_of(const struct path *path)
 	return path->get ? "GET, HEAD" : "POST";
 }
 
+bool api_takes_body(const struct api *api, enum api_method method, const char *path)
+{
+	const struct path *found = find_path(api, false, path);
+
+	return method == API_POST && found && found->post == login_post;
+}
+
 int api_handle(struct api *api, const struct api_request *request, struct api_answer *ret_answer)
 {
 	struct api_answer answer = {0};
 	struct call call = {.api = api, .request = request, .answer = &answer};
-	const struct path *path = find_path(&call);
+	const struct path *path = find_path(api, request->local, request->path);
 	handler_fn handler = NULL;
 	int err = 0;
 
-	if (!refuse_access(&call, path ? path->role : ROLE_SCRAPE, &err)) {
+	if (!refuse_way(&call, path, &err) && !refuse_access(&call, path, &err)) {
 		if (path && (request->method == API_GET || request->method == API_HEAD))
 			handler = path->get;
 		else if (path && request->method == API_POST)

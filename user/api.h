@@ -15,10 +15,12 @@
 
 #include "aggregate.h"
 #include "auth.h"
+#include "gate.h"
 #include "settings.h"
 
 #define API_PARAMETERS 16
 #define API_TEXT 512
+#define API_BODY 512
 
 enum api_method { API_GET, API_HEAD, API_POST, API_OTHER };
 
@@ -35,8 +37,11 @@ struct api_request {
 	bool too_many_parameters;
 	bool local;
 	bool openmetrics; /* the client would rather have this than text */
+	bool gzip;        /* the client can take it */
 	const char *authorization, *cookie;
-	uint8_t address[16];
+	struct gate_request from; /* of TCP */
+	const char *body;         /* of a form; NULL = none */
+	size_t body_len;
 	uint64_t now_ns;
 	time_t wall;
 };
@@ -46,12 +51,15 @@ struct api_answer {
 	const char *type; /* Content-Type */
 	char *body;       /* for free() */
 	size_t len;
+	bool packed;                           /* body is gzip already */
+	bool page;                             /* a part of the dashboard: its own policy */
 	const char *allow;                     /* 405 */
 	unsigned retry_s;                      /* 429; 0 = none */
 	bool challenge;                        /* 401: WWW-Authenticate */
 	char location[SETTINGS_BASE_MAX + 64]; /* 303 */
 	char session[TOKEN_TEXT_SIZE];         /* a new cookie; "" = none */
 	bool end_session;                      /* the cookie goes */
+	bool secure;                           /* the cookie travels over TLS only */
 };
 
 /* What answers are made from. The agent owns it and keeps it true. */
@@ -64,11 +72,15 @@ struct api {
 	bool counted;          /* there is a sample */
 	char engine[API_TEXT]; /* what is wrong with the engine; "" = nothing */
 	const char *sandbox;   /* in words */
+	bool tls;              /* is what TCP speaks */
 	/* 0, or a negative errno; ret_text: what there is to say. */
 	int (*reset)(char *ret_text, size_t size, void *ctx);
 	int (*reload)(char *ret_text, size_t size, void *ctx);
 	void *ctx;
 };
+
+/* Whether a request may bring a body: of at most API_BODY bytes. */
+bool api_takes_body(const struct api *api, enum api_method method, const char *path);
 
 /* Always an answer. -ENOMEM: there is none. */
 int api_handle(struct api *api, const struct api_request *request, struct api_answer *ret_answer);

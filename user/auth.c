@@ -10,6 +10,8 @@
 #include <strings.h>
 #include <sys/stat.h>
 
+#include "log.h"
+
 #define SECOND_NS 1000000000ull
 #define MINUTE_NS (60 * SECOND_NS)
 #define SESSIONS_MAX 256
@@ -87,12 +89,20 @@ static void take_tokens(struct auth *auth, const struct tokens *fresh)
 	for (size_t i = 0; i < fresh->nr; i++) {
 		struct token *before = tokens_find(&old, fresh->of[i].hash);
 
-		if (!before)
+		if (!before) {
+			/* at the start all are new, and nothing has changed */
+			if (auth->seen.st_ino)
+				log_info("token `%s' was added, role %s", fresh->of[i].name,
+					 role_key(fresh->of[i].role));
 			continue;
+		}
 		paces[i] = auth->paces[before - old.of];
 		if (before->used > auth->tokens.of[i].used)
 			auth->tokens.of[i].used = before->used;
 	}
+	for (size_t i = 0; i < old.nr; i++)
+		if (!tokens_find(&auth->tokens, old.of[i].hash))
+			log_info("token `%s' was revoked, its sessions end", old.of[i].name);
 	memcpy(auth->paces, paces, sizeof(paces));
 	for (size_t i = 0; i < SESSIONS_MAX; i++)
 		if (auth->sessions[i].opened_ns && !auth->sessions[i].by_code &&
@@ -358,6 +368,24 @@ enum auth_verdict auth_login(struct auth *auth, const char *secret, const uint8_
 	if (token && !strcmp(token->name, "first"))
 		token_first_done(auth->dir);
 	return AUTH_GRANTED;
+}
+
+const char *auth_session_name(const struct auth *auth, const char *session, uint64_t now_ns)
+{
+	uint8_t hash[TOKEN_HASH_BYTES];
+
+	token_hash(session, hash);
+	for (size_t i = 0; i < SESSIONS_MAX; i++) {
+		const struct session *s = &auth->sessions[i];
+		const struct token *token;
+
+		if (!s->opened_ns || now_ns - s->opened_ns > AUTH_SESSION_S * SECOND_NS ||
+		    sodium_memcmp(s->hash, hash, sizeof(hash)) != 0)
+			continue;
+		token = s->by_code ? NULL : tokens_find((struct tokens *)&auth->tokens, s->token);
+		return token ? token->name : "";
+	}
+	return "";
 }
 
 void auth_logout(struct auth *auth, const char *cookie, uint64_t now_ns)

@@ -66,6 +66,8 @@ void auth_check(struct auth *auth, const struct auth_request *request,
 enum auth_verdict auth_login(struct auth *auth, const char *secret, const uint8_t address[16],
 			     uint64_t now_ns, char ret_session[TOKEN_TEXT_SIZE],
 			     unsigned *ret_retry_s);
+/* Of the token that a session was opened with; "" when there is no such session. */
+const char *auth_session_name(const struct auth *auth, const char *session, uint64_t now_ns);
 /* Ends the session of this cookie header. */
 void auth_logout(struct auth *auth, const char *cookie, uint64_t now_ns);
 

@@ -38,6 +38,8 @@ struct run {
 	int db_lock, run_lock, tcp, local;
 	struct loader *loader;
 	struct agent_config agent;
+	struct certificate certificate;
+	struct certificate_seen certificate_seen;
 	char error[ERROR_SIZE];
 };
 
@@ -50,11 +52,13 @@ static int is_loopback(const char *listen)
 
 static int check(struct run *run)
 {
-	const char *listen;
+	const char *listen, *cert, *key;
 
 	if (options_settings(&run->options, &run->settings, run->error, sizeof(run->error)))
 		return -EINVAL;
 	listen = settings_text(&run->settings, SETTING_LISTEN);
+	cert = settings_text(&run->settings, SETTING_TLS_CERT);
+	key = settings_text(&run->settings, SETTING_TLS_KEY);
 	log_set_level(settings_log_level(&run->settings));
 	if (geteuid()) {
 		snprintf(run->error, sizeof(run->error),
@@ -62,14 +66,31 @@ static int check(struct run *run)
 			 "up root once it has)");
 		return -EPERM;
 	}
-	if (!is_loopback(listen) && !settings_yes(&run->settings, SETTING_INSECURE_LISTEN)) {
+	if (!*cert != !*key) {
+		snprintf(run->error, sizeof(run->error),
+			 "tls-cert and tls-key belong together: give both or none");
+		return -EINVAL;
+	}
+	if (!*cert && !is_loopback(listen) &&
+	    !settings_yes(&run->settings, SETTING_INSECURE_LISTEN)) {
 		snprintf(run->error, sizeof(run->error),
 			 "%s is not loopback, and there is no TLS: listen on 127.0.0.1 behind a "
-			 "proxy or `ssh -L', or give --insecure-listen",
+			 "proxy or `ssh -L', give --tls-cert and --tls-key, or --insecure-listen",
 			 listen);
 		return -EINVAL;
 	}
 	return 0;
+}
+
+/* Here, because the key is for root alone. */
+static int read_certificate(struct run *run)
+{
+	const char *cert = settings_text(&run->settings, SETTING_TLS_CERT);
+	const char *key = settings_text(&run->settings, SETTING_TLS_KEY);
+
+	(void)certificate_changed(cert, key, &run->certificate_seen);
+	run->agent.certificate = &run->certificate;
+	return certificate_read(cert, key, &run->certificate, run->error, sizeof(run->error));
 }
 
 /* Directories, locks, token, key, sockets. */
@@ -98,6 +119,11 @@ static int open_places(struct run *run)
 		err = place_key(db, &run->identity, run->agent.key, run->error, sizeof(run->error));
 	if (err)
 		return err;
+	if (*settings_text(&run->settings, SETTING_TLS_CERT)) {
+		err = read_certificate(run);
+		if (err)
+			return err;
+	}
 	run->tcp = place_listen(settings_text(&run->settings, SETTING_LISTEN), run->error,
 				sizeof(run->error));
 	if (run->tcp < 0)
@@ -156,16 +182,18 @@ static void greet(void *ctx)
 	const char *base = settings_text(&run->settings, SETTING_BASE_PATH);
 	const char *run_dir = settings_text(&run->settings, SETTING_RUN_DIR);
 	const char *port = strrchr(listen, ':') + 1;
+	const char *scheme = run->agent.certificate ? "https" : "http";
 	char first[300];
 
 	log_info("serving on %s, watching %s", listen, run->scope_words);
 	if (!is_loopback(listen))
 		log_warning("serving beyond loopback without TLS: tokens can be read on the way");
 	snprintf(first, sizeof(first), "%s/first-token", settings_text(&run->settings, SETTING_DB));
-	printf("wsvitals watches %s\n\n  open         http://%s%s/\n", run->scope_words, listen,
-	       base);
+	printf("wsvitals watches %s\n\n  open         %s://%s%s/\n", run->scope_words, scheme,
+	       listen, base);
 	if (!getenv("JOURNAL_STREAM") || !access(first, F_OK))
-		printf("  log in once  http://%s%s/login?code=%s\n", listen, base, run->login_code);
+		printf("  log in once  %s://%s%s/login?code=%s\n", scheme, listen, base,
+		       run->login_code);
 	printf("  from afar    ssh -L %s:%s THIS_HOST, then open the same addresses there\n"
 	       "  dump         sudo %s snapshot --run-dir %s\n"
 	       "  a token      sudo %s token add NAME --db %s\n\n",
@@ -185,9 +213,11 @@ static int keep(struct run *run, int fd, pid_t agent)
 		.ctx = run,
 		.settings = &run->settings,
 		.socket = run->socket,
+		.certificate = run->certificate_seen,
 	};
 
 	log_set_part("keeper");
+	sodium_memzero(&run->certificate, sizeof(run->certificate));
 	close(run->tcp);
 	close(run->local);
 	loader_keep_attaching(run->loader);

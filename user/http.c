@@ -17,10 +17,17 @@
 #include <zlib.h>
 
 #include "log.h"
+#include "tls.h"
 
 #define GZIP_FROM 512 /* bytes; less does not get smaller */
 #define ETAG_SIZE 40
 #define GIVING_WAY 64 /* connections that we have ended and libmicrohttpd has not closed yet */
+
+#define API_POLICY "default-src 'none'; frame-ancestors 'none'"
+#define PAGE_POLICY                                                                                \
+	"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "                \
+	"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "        \
+	"require-trusted-types-for 'script'; trusted-types 'none'"
 
 /* A connection, and since when its next answer is due. The ring of all of them has the one that began
  * last at its front. */
@@ -49,6 +56,8 @@ struct http {
 struct exchange {
 	char *uri;    /* as it came; NULL: no memory */
 	bool started; /* the head has been looked at */
+	char body[API_BODY];
+	size_t body_len;
 };
 
 static uint64_t now_ns(void)
@@ -63,9 +72,13 @@ static uint64_t now_ns(void)
 
 struct headers {
 	const char *authorization, *cookie, *accept, *accept_encoding, *if_none_match;
+	const char *type;
+	struct gate_request from;
 	const char *next; /* where the line behind this one must begin */
 	bool broken;      /* repeated where it must not be, or a byte that is no header's */
 	bool body;
+	bool chunked;              /* or with another way of sending that no login needs */
+	unsigned long long length; /* of the body, as announced */
 };
 
 /* RFC 9110 5.6.2 */
@@ -84,6 +97,27 @@ static bool take_once(const char **place, const char *value)
 
 	*place = value;
 	return first;
+}
+
+/* What gate.h decides by: each at most once, a list may come in several. */
+static void take_origin(struct headers *h, const char *key, const char *value)
+{
+	struct gate_request *from = &h->from;
+
+	if (!strcasecmp(key, MHD_HTTP_HEADER_HOST))
+		from->host = value;
+	else if (!strcasecmp(key, MHD_HTTP_HEADER_CONTENT_TYPE))
+		h->broken |= !take_once(&h->type, value);
+	else if (!strcasecmp(key, MHD_HTTP_HEADER_ORIGIN))
+		h->broken |= !take_once(&from->origin, value);
+	else if (!strcasecmp(key, "Sec-Fetch-Site"))
+		h->broken |= !take_once(&from->fetch_site, value);
+	else if (!strcasecmp(key, "X-Forwarded-For"))
+		from->forwarded_for = value; /* the last one is the nearest proxy's */
+	else if (!strcasecmp(key, "X-Forwarded-Host"))
+		from->forwarded_host = value;
+	else if (!strcasecmp(key, "X-Forwarded-Proto"))
+		from->forwarded_proto = value;
 }
 
 static enum MHD_Result take_header(void *ctx, enum MHD_ValueKind kind, const char *key,
@@ -113,9 +147,11 @@ static enum MHD_Result take_header(void *ctx, enum MHD_ValueKind kind, const cha
 		h->if_none_match = value;
 	else if (!strcasecmp(key, MHD_HTTP_HEADER_TRANSFER_ENCODING) ||
 		 !strcasecmp(key, MHD_HTTP_HEADER_EXPECT))
-		h->body = true;
+		h->body = h->chunked = true;
 	else if (!strcasecmp(key, MHD_HTTP_HEADER_CONTENT_LENGTH))
-		h->body |= strcmp(value, "0") != 0;
+		h->length = strtoull(value, NULL, 10), h->body |= strcmp(value, "0") != 0;
+	else
+		take_origin(h, key, value);
 	return MHD_YES;
 }
 
@@ -326,16 +362,23 @@ static void add(struct MHD_Response *response, const char *key, const char *valu
 static void add_headers(struct MHD_Response *response, const struct api_answer *answer,
 			const char *base, const char *etag, bool packed)
 {
-	char text[256];
+	char text[384];
 
 	if ((answer->len || answer->status == 200) && answer->status != MHD_HTTP_NOT_MODIFIED)
 		add(response, MHD_HTTP_HEADER_CONTENT_TYPE, answer->type);
-	add(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+	/* the dashboard's own files are asked for again by their tag */
+	add(response, MHD_HTTP_HEADER_CACHE_CONTROL,
+	    answer->page && answer->status < 400 ? "private, no-cache" : "no-store");
 	add(response, MHD_HTTP_HEADER_VARY, "Accept, Accept-Encoding, Authorization, Cookie");
 	add(response, "X-Content-Type-Options", "nosniff");
-	add(response, "Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'");
-	/* the one-time link's code must not reach another site */
-	add(response, "Referrer-Policy", "no-referrer");
+	add(response, "X-Frame-Options", "DENY");
+	add(response, "Cross-Origin-Resource-Policy", "same-origin");
+	add(response, "Content-Security-Policy", answer->page ? PAGE_POLICY : API_POLICY);
+	/* The one-time link's code must not reach another site. Under no-referrer a form of the
+	 * page would send `Origin: null' (Fetch, "append a request `Origin' header"). */
+	add(response, "Referrer-Policy", answer->page ? "same-origin" : "no-referrer");
+	if (answer->page)
+		add(response, "Cross-Origin-Opener-Policy", "same-origin");
 	if (*etag)
 		add(response, MHD_HTTP_HEADER_ETAG, etag);
 	if (packed)
@@ -352,8 +395,9 @@ static void add_headers(struct MHD_Response *response, const struct api_answer *
 	}
 	if (*answer->session || answer->end_session) {
 		snprintf(text, sizeof(text),
-			 AUTH_COOKIE "=%s; Path=%s/; Max-Age=%d; HttpOnly; SameSite=Strict",
-			 answer->session, base, answer->end_session ? 0 : AUTH_SESSION_S);
+			 AUTH_COOKIE "=%s; Path=%s/; Max-Age=%d; HttpOnly; SameSite=Strict%s",
+			 answer->session, base, answer->end_session ? 0 : AUTH_SESSION_S,
+			 answer->secure ? "; Secure" : "");
 		add(response, MHD_HTTP_HEADER_SET_COOKIE, text);
 	}
 }
@@ -366,7 +410,7 @@ static enum MHD_Result send_answer(struct http *http, struct MHD_Connection *con
 	const char *base = settings_text(http->api->settings, SETTING_BASE_PATH);
 	struct MHD_Response *response;
 	char etag[ETAG_SIZE] = "";
-	bool packed = false;
+	bool packed = answer->packed;
 	enum MHD_Result result;
 
 	if (answer->status == 200) {
@@ -376,7 +420,7 @@ static enum MHD_Result send_answer(struct http *http, struct MHD_Connection *con
 		if (headers && etag_matches(headers->if_none_match, etag))
 			answer->status = MHD_HTTP_NOT_MODIFIED;
 	}
-	if (headers && answer->len >= GZIP_FROM && takes_gzip(headers))
+	if (!packed && headers && answer->len >= GZIP_FROM && takes_gzip(headers))
 		packed = compress_body(answer);
 	response = MHD_create_response_from_buffer(answer->len, answer->body,
 						   MHD_RESPMEM_MUST_FREE);
@@ -475,8 +519,10 @@ static void end_exchange(void *ctx, struct MHD_Connection *connection, void **co
 	struct client *client = client_of(connection);
 
 	(void)ctx, (void)why;
-	if (exchange)
+	if (exchange) {
+		sodium_memzero(exchange->body, sizeof(exchange->body)); /* a token */
 		free(exchange->uri);
+	}
 	free(exchange);
 	*context = NULL;
 	if (client)
@@ -510,6 +556,14 @@ static void connection_changed(void *ctx, struct MHD_Connection *connection, voi
 	}
 }
 
+static bool is_form(const char *type)
+{
+	static const char form[] = "application/x-www-form-urlencoded";
+
+	return type && !strncasecmp(type, form, sizeof(form) - 1) &&
+	       strchr("; \t", type[sizeof(form) - 1]);
+}
+
 static enum MHD_Result answer_request(struct listener *listener, struct MHD_Connection *connection,
 				      const struct exchange *exchange, const char *method,
 				      const struct headers *headers)
@@ -518,8 +572,12 @@ static enum MHD_Result answer_request(struct listener *listener, struct MHD_Conn
 		.method = method_of(method),
 		.local = listener->local,
 		.openmetrics = wants_openmetrics(headers),
+		.gzip = takes_gzip(headers),
 		.authorization = headers->authorization,
 		.cookie = headers->cookie,
+		.from = headers->from,
+		.body = is_form(headers->type) ? exchange->body : NULL,
+		.body_len = exchange->body_len,
 		.now_ns = now_ns(),
 		.wall = time(NULL),
 	};
@@ -530,7 +588,8 @@ static enum MHD_Result answer_request(struct listener *listener, struct MHD_Conn
 	if (!path)
 		return MHD_NO;
 	request.path = path;
-	address_of(connection, request.address);
+	address_of(connection, request.from.peer);
+	request.from.tls = listener->http->api->tls && !listener->local;
 	MHD_get_connection_values_n(connection, MHD_GET_ARGUMENT_KIND, take_parameter, &request);
 	if (api_handle(listener->http->api, &request, &answer)) {
 		log_problem(LOG_ERROR, "no memory to answer a request");
@@ -542,6 +601,31 @@ static enum MHD_Result answer_request(struct listener *listener, struct MHD_Conn
 	return result;
 }
 
+/* A form of the few bytes that a login takes; its length has been said before. */
+static bool may_have_body(const struct listener *listener, const struct exchange *exchange,
+			  const char *method, const struct headers *headers)
+{
+	char path[SETTINGS_BASE_MAX + 64];
+	size_t len = strcspn(exchange->uri, "?");
+
+	if (listener->local || headers->chunked || headers->length > API_BODY ||
+	    len >= sizeof(path))
+		return false;
+	memcpy(path, exchange->uri, len);
+	path[len] = '\0';
+	return api_takes_body(listener->http->api, method_of(method), path);
+}
+
+static void take_body(struct exchange *exchange, const char *bytes, size_t *size)
+{
+	size_t room = sizeof(exchange->body) - exchange->body_len;
+	size_t n = *size < room ? *size : room;
+
+	memcpy(exchange->body + exchange->body_len, bytes, n);
+	exchange->body_len += n;
+	*size = 0;
+}
+
 static enum MHD_Result handle(void *ctx, struct MHD_Connection *connection, const char *url,
 			      const char *method, const char *version, const char *upload,
 			      size_t *upload_size, void **context)
@@ -550,13 +634,16 @@ static enum MHD_Result handle(void *ctx, struct MHD_Connection *connection, cons
 	struct exchange *exchange = *context;
 	struct headers headers = headers_of(connection, version);
 
-	(void)upload;
 	if (!exchange || !exchange->uri)
 		return MHD_NO;
+	if (exchange->started && *upload_size) {
+		take_body(exchange, upload, upload_size);
+		return MHD_YES;
+	}
 	/* RFC 9110 13.1.2: with another method it would not ask for a 304 */
 	if (method_of(method) != API_GET && method_of(method) != API_HEAD)
 		headers.if_none_match = NULL;
-	if (exchange->started && !*upload_size)
+	if (exchange->started)
 		return answer_request(listener, connection, exchange, method, &headers);
 	exchange->started = true;
 	/* An answer in the first call closes the connection: what follows is never taken for a
@@ -566,7 +653,7 @@ static enum MHD_Result handle(void *ctx, struct MHD_Connection *connection, cons
 	    !head_is_whole(connection, method, &headers))
 		return send_error(listener->http, connection, 400,
 				  "this request is malformed or has headers twice");
-	if (headers.body || *upload_size)
+	if (headers.body && !may_have_body(listener, exchange, method, &headers))
 		return send_error(listener->http, connection, 413,
 				  "no request of this API has a body");
 	return MHD_YES;
@@ -586,17 +673,25 @@ static void log_library(void *ctx, const char *format, va_list args)
 
 static struct MHD_Daemon *start(struct listener *listener, int fd, unsigned per_address)
 {
+	bool tls = listener->http->api->tls && !listener->local;
+	const struct MHD_OptionItem certificate[] = {
+		{MHD_OPTION_HTTPS_CERT_CALLBACK2, 0, tls_callback()},
+		{MHD_OPTION_HTTPS_PRIORITIES, 0, TLS_PRIORITIES},
+		{MHD_OPTION_END, 0, NULL},
+	};
+
 	/* Not strict: for a missing Host it would write its own answer twice (0.9.75), and hang up
 	 * on a blank in a URI without one. Both are refused above. */
 	return MHD_start_daemon(
-		MHD_USE_EPOLL | MHD_USE_ERROR_LOG, 0, NULL, NULL, handle, listener,
-		MHD_OPTION_EXTERNAL_LOGGER, log_library, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
-		MHD_OPTION_CONNECTION_LIMIT, listener->most + GIVING_WAY,
+		MHD_USE_EPOLL | MHD_USE_ERROR_LOG | (tls ? MHD_USE_TLS : 0), 0, NULL, NULL, handle,
+		listener, MHD_OPTION_EXTERNAL_LOGGER, log_library, NULL, MHD_OPTION_LISTEN_SOCKET,
+		fd, MHD_OPTION_CONNECTION_LIMIT, listener->most + GIVING_WAY,
 		MHD_OPTION_PER_IP_CONNECTION_LIMIT, per_address, MHD_OPTION_CONNECTION_TIMEOUT,
 		(unsigned)HTTP_IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_MEMORY,
 		MHD_OPTION_STRICT_FOR_CLIENT, 0, MHD_OPTION_URI_LOG_CALLBACK, begin_exchange, NULL,
 		MHD_OPTION_NOTIFY_COMPLETED, end_exchange, NULL, MHD_OPTION_NOTIFY_CONNECTION,
-		connection_changed, listener, MHD_OPTION_END);
+		connection_changed, listener, MHD_OPTION_ARRAY, tls ? certificate : certificate + 2,
+		MHD_OPTION_END);
 }
 
 struct http *http_new(struct api *api, int tcp_fd, int local_fd, char *ret_error, size_t error_size)

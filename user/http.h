@@ -5,7 +5,8 @@
  * the agent's own event loop, without a thread.
  *
  * No client can starve another: connections, their memory and their time are bounded, in all and by
- * address, and at the limit the connection that has taken longest gives way. Requests with a body,
+ * address, and at the limit the connection that has taken longest gives way. Requests with a body that
+ * is not the login's,
  * with repeated or broken headers, or with bytes that the library would pass over are refused and
  * their connection closed. What it cannot see: a NUL in place of the CR that ends a
  * line, a colon in place of the CR of the empty line, and whole lines before a request that begin with

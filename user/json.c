@@ -470,6 +470,22 @@ char *json_of_error(const char *error)
 	return text_of(&m, root);
 }
 
+char *json_of_about(const struct settings *settings, const char *scope, const char *engine)
+{
+	struct maker m = {0};
+	json_t *root = json_object(), *verdict;
+
+	put(&m, root, "version", json_string(WSVITALS_VERSION));
+	put(&m, root, "scope", json_string(scope));
+	put_text(&m, root, "engine", engine);
+	verdict = put_object(&m, root, "verdict");
+#define X(NAME, key, ...)                                                                          \
+	put(&m, verdict, key, real(settings_number(settings, SETTING_##NAME), 1e3));
+	SETTINGS_VERDICT(X)
+#undef X
+	return text_of(&m, root);
+}
+
 char *json_of_health(const char *problem)
 {
 	struct maker m = {0};

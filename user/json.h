@@ -7,11 +7,14 @@
 #define WSVITALS_JSON_H
 
 #include "aggregate.h"
+#include "settings.h"
 
 /* For free(). NULL: out of memory. */
 char *json_of_summary(const struct summary *summary);
 /* {"error": …} */
 char *json_of_error(const char *error);
+/* What the dashboard has to know of the agent: scope in words; engine: what is wrong with it, or "". */
+char *json_of_about(const struct settings *settings, const char *scope, const char *engine);
 /* What /healthz says; problem: NULL when all is well. */
 char *json_of_health(const char *problem);
 

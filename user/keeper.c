@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <sodium.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -90,6 +91,25 @@ static void reload(struct state *state)
 	}
 	tell(state, &message);
 	notify_send("READY=1");
+}
+
+/* A certificate is replaced every few weeks, mostly by a program: no command is needed for it. */
+static void look_at_certificate(struct state *state)
+{
+	struct keeper *keeper = state->keeper;
+	const char *chain = settings_text(keeper->settings, SETTING_TLS_CERT);
+	const char *key = settings_text(keeper->settings, SETTING_TLS_KEY);
+	struct message message = {.type = MESSAGE_TLS};
+
+	if (!*chain || !certificate_changed(chain, key, &keeper->certificate))
+		return;
+	if (certificate_read(chain, key, &message.certificate, message.text,
+			     sizeof(message.text))) {
+		log_problem(LOG_ERROR, "the TLS certificate stays as it was: %s", message.text);
+		return;
+	}
+	tell(state, &message);
+	sodium_memzero(&message, sizeof(message));
 }
 
 /* --- the agent --- */
@@ -210,6 +230,7 @@ static void tick(struct state *state)
 	}
 	if (!state->ready)
 		return;
+	look_at_certificate(state);
 	if (now - state->beat_ns > DEAF_NS)
 		log_problem(LOG_ERROR, "the agent has not given a sign of life for %u s",
 			    (unsigned)((now - state->beat_ns) / 1000000000));

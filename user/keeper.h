@@ -9,6 +9,7 @@
 
 #include <sys/types.h>
 
+#include "certificate.h"
 #include "loader.h"
 #include "settings.h"
 
@@ -22,8 +23,9 @@ struct keeper {
 	/* The agent serves. */
 	void (*ready)(void *ctx);
 	void *ctx;
-	struct settings *settings; /* in force */
-	const char *socket;        /* path of the local socket, removed at the end */
+	struct settings *settings;           /* in force */
+	const char *socket;                  /* path of the local socket, removed at the end */
+	struct certificate_seen certificate; /* as it was when it was read */
 };
 
 /* Until a signal, or the end of the agent; SIGTERM, SIGINT, SIGHUP and SIGCHLD are blocked. Returns

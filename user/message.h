@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "certificate.h"
 #include "process.h"
 #include "settings.h"
 
@@ -26,6 +27,7 @@ enum message_type {
 	MESSAGE_SETTINGS, /* settings in force from now on; text: what needs a restart, or "" */
 	MESSAGE_REFUSED,  /* text: why the old settings stay */
 	MESSAGE_LOST,     /* text: a hook that is not attached any more */
+	MESSAGE_TLS,      /* certificate: in force from now on */
 	MESSAGE_END,      /* it is to end now, in order */
 };
 
@@ -34,7 +36,10 @@ struct message {
 	int32_t pid;
 	struct process process;
 	char text[MESSAGE_TEXT];
-	struct settings settings;
+	union {
+		struct settings settings;
+		struct certificate certificate;
+	};
 };
 
 /* 0 or -errno; a packet goes whole or not at all. */

@@ -1,0 +1,197 @@
+/** The charts over time. */
+import {Chart, color} from '../chart.js';
+import {el} from '../dom.js';
+import {count, ms, rate, words} from '../format.js';
+import {errorsOf} from '../history.js';
+import {LENGTHS} from '../state.js';
+
+/** @typedef {import('../types.js').View} View */
+/** @typedef {import('../types.js').Point} Point */
+/** @typedef {import('../types.js').App} App */
+/** @typedef {import('../types.js').Panel} Panel */
+/** @typedef {import('../chart.js').Line} Line */
+
+const EMPTY = 'Nothing in this time.';
+/** @type {Line} */
+const GHOST = {label: 'before', optional: true, color: '--ghost', dash: [4, 4], width: 1};
+
+/** The value of the earlier period at each time: the nearest point's. @param {number[]} t @param {?Point[]} ghost @param {(p:Point)=>?number} of */
+function laid(t, ghost, of) {
+	if (!ghost?.length) return t.map(() => null);
+	const reach = ghost.length > 1 ? (ghost[ghost.length - 1].t - ghost[0].t) / (ghost.length - 1) * 1.5 : 60;
+	let at = 0;
+	return t.map((x) => {
+		while (at + 1 < ghost.length && Math.abs(ghost[at + 1].t - x) <= Math.abs(ghost[at].t - x)) at++;
+		return Math.abs(ghost[at].t - x) <= reach ? of(ghost[at]) : null;
+	});
+}
+
+/**
+ * @param {View} view @param {((p:Point)=>?number)[]} columns @param {(p:Point)=>?number} [ghost]
+ * @returns {import('../chart.js').Content}
+ */
+function content(view, columns, ghost) {
+	const t = view.points.map((p) => p.t);
+	return {
+		t, columns: [...columns.map((of) => view.points.map(of)), ...(ghost ? [laid(t, view.ghost, ghost)] : [])],
+		from: view.from, to: view.to, marks: view.marks, empty: view.live && t.length < 2 ? 'Drawing begins with the second number.' : EMPTY,
+	};
+}
+
+/** Buttons of which one is pressed. @param {string} label @param {[string,string][]} choices @param {(value:string)=>void} choose */
+export function segments(label, choices, choose) {
+	const buttons = choices.map(([value, text]) => el('button', {type: 'button', 'data-value': value, onclick: () => choose(value)}, text));
+	const node = el('div', {class: 'segments small', role: 'group', 'aria-label': label}, ...buttons);
+	return {
+		node,
+		/** @param {string} value */
+		set(value) {
+			for (const button of buttons) button.setAttribute('aria-pressed', String(button.dataset.value === value));
+		},
+	};
+}
+
+/** @param {App} app @returns {Panel} */
+function connections(app) {
+	const draw = segments('Draw connections as', [['line', 'Line'], ['bars', 'Bars']], (value) => app.set({draw: value === 'bars' ? 'bars' : 'line'}));
+	const length = segments('Points shown', LENGTHS.map((n) => [String(n), String(n)]), (value) => app.set({points: Number(value), from: null, to: null}));
+	/** @param {string} how @returns {Line[]} */
+	const lines = (how) => [
+		how === 'bars' ? {label: 'open', color: '--a', bars: true} : {label: 'open', color: '--a', fill: '--accent-soft', width: 2},
+		{label: 'opened', color: '--b', width: 1}, {label: 'closed', color: '--c', width: 1}, GHOST,
+	];
+	let drawn = 'line';
+	const chart = new Chart({id: 'connections', title: 'Connections', lines: lines('line'), format: count, app, tools: [length.node, draw.node]});
+	return {
+		node: chart.node, retheme: () => chart.retheme(),
+		update(view) {
+			draw.set(view.state.draw);
+			length.set(String(view.state.points));
+			length.node.hidden = !view.live;
+			if (drawn !== view.state.draw) chart.setLines(lines(drawn = view.state.draw));
+			chart.update(content(view, [(p) => p.active, (p) => p.opened, (p) => p.closed], (p) => p.active));
+		},
+	};
+}
+
+/** @param {App} app @returns {Panel} */
+function messageRate(app) {
+	const chart = new Chart({
+		id: 'rate', title: 'Message rate', note: 'per second', format: rate, app,
+		lines: [{label: 'received', color: '--a'}, {label: 'sent', color: '--b'}, {...GHOST, label: 'both before'}],
+	});
+	const both = (/** @type {Point} */ p) => (p.received === null || p.sent === null ? null : p.received + p.sent);
+	return {node: chart.node, retheme: () => chart.retheme(), update: (view) => chart.update(content(view, [(p) => p.received, (p) => p.sent], both))};
+}
+
+/** @param {App} app @returns {Panel} */
+function latency(app) {
+	const chart = new Chart({
+		id: 'latency', title: 'Reply latency', note: 'percentiles', format: ms, app,
+		lines: [{label: 'p50', color: '--p50'}, {label: 'p95', color: '--p95', width: 2}, {label: 'p99', color: '--p99'}, {...GHOST, label: 'p95 before'}],
+	});
+	return {
+		node: chart.node, retheme: () => chart.retheme(),
+		update: (view) => chart.update({...content(view, [(p) => p.p50, (p) => p.p95, (p) => p.p99], (p) => p.p95), empty: 'No reply was timed in this time.'}),
+	};
+}
+
+/** 1, 10, 100 between two bounds. @param {number} low @param {number} high */
+function decades(low, high) {
+	const found = [];
+	for (let e = Math.ceil(Math.log10(low) - 1e-9); 10 ** e <= high * 1.000001; e++) found.push(10 ** e);
+	return found;
+}
+
+/** Time by latency, the darker the more replies. @param {App} app @returns {Panel} */
+function heatmap(app) {
+	/** @type {import('../types.js').HeatColumn[]} */
+	let columns = [];
+	let most = 1;
+	const at = (/** @type {import('uplot')} */ u, /** @type {number} */ index) => {
+		const column = columns[index];
+		if (!column) return '–';
+		const y = u.cursor.top !== undefined && u.cursor.top >= 0 ? u.posToVal(u.cursor.top, 'y') : null;
+		const cell = y === null ? undefined : column.cells.find((c) => y >= c.low && y < c.high);
+		if (cell) return `${count(cell.count)} of ${ms(cell.low)} to ${ms(cell.high)}`;
+		return count(column.cells.reduce((all, c) => all + c.count, 0));
+	};
+	const chart = new Chart({
+		id: 'heatmap', title: 'Latency heatmap', note: 'replies by time and latency', format: count, axis: ms, app,
+		lines: [{label: 'replies', color: '--a', width: 0}],
+		scale: {distr: 3, log: 10, range: () => bounds()},
+		splits: decades, under: (u) => paint(u), read: at,
+		table: () => [['time', 'from ms', 'to ms', 'replies'], ...columns.flatMap((c) => c.cells.map((cell) => [new Date(c.t * 1000).toISOString(), cell.low, cell.high, cell.count]))],
+	});
+	/** @returns {[number,number]} */
+	function bounds() {
+		let low = Infinity, high = 0;
+		for (const column of columns) for (const cell of column.cells) [low, high] = [Math.min(low, cell.low), Math.max(high, cell.high)];
+		return high ? [10 ** Math.floor(Math.log10(low)), 10 ** Math.ceil(Math.log10(high))] : [0.1, 1000];
+	}
+	/** @param {import('uplot')} u */
+	function paint(u) {
+		const {ctx, bbox} = u;
+		const rgb = color('--heat');
+		ctx.save();
+		ctx.beginPath();
+		ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
+		ctx.clip();
+		for (const column of columns) {
+			const left = Math.floor(u.valToPos(column.t, 'x', true)), right = Math.floor(u.valToPos(column.until, 'x', true));
+			for (const cell of column.cells) {
+				const top = u.valToPos(cell.high, 'y', true), bottom = u.valToPos(cell.low, 'y', true);
+				ctx.fillStyle = `rgb(${rgb} / ${(0.12 + 0.88 * Math.sqrt(cell.count / most)).toFixed(2)})`;
+				ctx.fillRect(left, Math.floor(top), Math.max(1, right - left - (right - left > 4 ? 1 : 0)), Math.max(1, Math.floor(bottom) - Math.floor(top)));
+			}
+		}
+		ctx.restore();
+	}
+	return {
+		node: chart.node, retheme: () => chart.retheme(),
+		update(view) {
+			columns = (view.heat ?? []).filter((c) => c.until >= view.from && c.t <= view.to);
+			most = 1;
+			for (const column of columns) for (const cell of column.cells) most = Math.max(most, cell.count);
+			const any = columns.some((c) => c.cells.length);
+			chart.update({
+				t: columns.map((c) => (c.t + c.until) / 2), columns: [columns.map(() => (any ? 1 : null))],
+				from: view.from, to: view.to, marks: view.marks, empty: view.heatWhy || 'No reply was timed in this time.',
+			});
+		},
+	};
+}
+
+/* A type has the same colour on every day. */
+const ERROR_COLORS = /** @type {Record<string,string>} */ ({
+	abnormal_closure: '--e1', authentication_error: '--e5', rate_limit_error: '--e7', handshake_error: '--e6', protocol_error: '--e3',
+	internal_error: '--e2', application_error: '--e4', policy_violation: '--p99', message_too_big: '--b', service_restart: '--ghost', websocket_error: '--p50',
+});
+
+/** @param {App} app @returns {Panel} */
+function errors(app) {
+	/** @type {string[]} */
+	let types = [];
+	const line = (/** @type {string} */ type) => ({label: words(type), color: ERROR_COLORS[type] ?? '--p50', bars: true});
+	const chart = new Chart({id: 'errors', title: 'Errors', note: 'per minute, by type', format: rate, app, lines: [], stacked: true});
+	return {
+		node: chart.node, retheme: () => chart.retheme(),
+		update(view) {
+			/** @type {Map<string,number>} */
+			const seen = new Map(types.map((type) => [type, 0]));
+			for (const point of view.points) for (const type in point.errors) seen.set(type, (seen.get(type) ?? 0) + 1);
+			const now = [...seen.keys()];
+			/* the last one drawn lies on top: the smallest stack comes last */
+			if (now.length !== types.length) chart.setLines((types = now).map(line).reverse());
+			chart.update({
+				...content(view, types.map((type) => (/** @type {Point} */ p) => (p.errors === null ? null : p.errors[type] ?? 0)).reverse()),
+				...(types.length && view.points.some((p) => errorsOf(p)) ? {} : {empty: 'No errors in this time.'}),
+			});
+		},
+	};
+}
+
+/** @param {App} app @returns {Panel[]} */
+export function charts(app) {
+	return [connections(app), messageRate(app), latency(app), heatmap(app), errors(app)];
+}

@@ -1,5 +1,5 @@
 /* Rules that find mistakes; how it looks is nobody's quarrel. Markup from text is forbidden outright. */
-const browser = Object.fromEntries(['document', 'window', 'location', 'history', 'localStorage', 'fetch', 'AbortSignal', 'URL', 'URLSearchParams',
+const browser = Object.fromEntries(['document', 'window', 'location', 'history', 'localStorage', 'sessionStorage', 'queueMicrotask', 'fetch', 'AbortSignal', 'URL', 'URLSearchParams',
 	'Blob', 'performance', 'setTimeout', 'clearTimeout', 'setInterval', 'addEventListener', 'matchMedia', 'getComputedStyle', 'devicePixelRatio',
 	'ResizeObserver', 'HTMLButtonElement'].map((name) => [name, 'readonly']));
 const node = Object.fromEntries(['process', 'URL', 'console', 'setTimeout', 'Buffer'].map((name) => [name, 'readonly']));

@@ -45,12 +45,22 @@ function remembered(name) {
 	}
 }
 
+const BACK = 'wsvitals.back';
+
+/** The view that was left for the login, else what the address says. */
+function backFromLogin() {
+	const back = sessionStorage.getItem(BACK);
+	sessionStorage.removeItem(BACK);
+	if (back && !location.search) history.replaceState(null, '', `${location.pathname}${encode(decode(back))}`);
+	return location.search;
+}
+
 const wall = () => Date.now() / 1000;
 
 class Page {
 	constructor() {
 		/** @type {State} */
-		this.state = decode(location.search);
+		this.state = decode(backFromLogin());
 		this.samples = new Samples();
 		this.roster = new Roster();
 		/** @type {?import('./types.js').About} */
@@ -214,7 +224,6 @@ class Page {
 		}
 		this.asking = true;
 		if (this.timer !== null) clearTimeout(this.timer);
-		const begun = performance.now();
 		try {
 			do {
 				this.again = false;
@@ -225,7 +234,6 @@ class Page {
 		}
 		this.#schedule();
 		this.#show();
-		performance.measure('refresh', {start: begun});
 	}
 
 	async #ask() {
@@ -351,6 +359,7 @@ class Page {
 	}
 
 	#show() {
+		performance.clearMeasures();
 		const begun = performance.now();
 		const view = this.#view();
 		const now = wall();
@@ -369,7 +378,8 @@ class Page {
 			if (this.grid.hidden) this.grid.hidden = false;
 			if (fresh) for (const panel of this.panels ?? []) panel.update(view);
 			this.drawn = from;
-			if (fresh) performance.measure('update', {start: begun});
+			/* uPlot draws in a microtask of its own, which was asked for before this one */
+			if (fresh) queueMicrotask(() => performance.measure('update', {start: begun}));
 		}
 		if (!view && this.trouble) write(this.words ?? document.body, 'No numbers yet');
 	}
@@ -387,7 +397,7 @@ class Page {
 		if (!this.banner) return;
 		if (!text) return this.banner.replaceChildren();
 		let box = this.banner.firstElementChild;
-		if (!box) this.banner.append(box = el('div', {}, el('span'), el('small'), el('a', {href: 'login', hidden: true}, 'Log in again')));
+		if (!box) this.banner.append(box = el('div', {}, el('span'), el('small'), el('a', {href: 'login', hidden: true, onclick: () => sessionStorage.setItem(BACK, location.search)}, 'Log in again')));
 		box.className = `banner ${kind}`;
 		write(box.children[0], text);
 		write(box.children[1], last);

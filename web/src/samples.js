@@ -12,6 +12,7 @@ import {cells, percentile, together} from './prometheus.js';
 export const SAMPLES_MAX = 2000;
 /* Rates and percentiles of a server are of the last minute; its counters are kept every few seconds. */
 const KEEP_S = 4.5, WITHIN_S = 65;
+const LINE = 60; /* samples in the small line of a row */
 const HEAT_S = 12; /* without a change: nothing was timed */
 
 /** A counter's way from one sample to the next; null when it began anew. @param {number} now @param {number} before */
@@ -67,8 +68,9 @@ export class Samples {
 		this.list.push({t, since: metrics.counting_since, metrics, servers});
 		this.points.push(this.#point(apart ? undefined : before, t, metrics));
 		this.#addHeat(t, servers, apart);
-		for (const list of [this.list, this.points, this.heat, this.marks])
+		for (const list of [this.points, this.heat, this.marks])
 			if (list.length > SAMPLES_MAX) list.splice(0, list.length - SAMPLES_MAX);
+		if (this.list.length > LINE) this.list.shift();
 		/* The answers themselves are large: only the last one is needed whole. */
 		if (before) [before.metrics, before.servers] = [slim(before.metrics), null];
 		if (servers && t - (this.kept.at(-1)?.t ?? 0) >= KEEP_S) this.kept.push({t, since: metrics.counting_since, servers});
@@ -115,9 +117,8 @@ export class Samples {
 	rows(key) {
 		const last = this.last;
 		if (!last) return [];
-		const recent = this.list.slice(-60);
 		return Object.entries(last.metrics.connections[key]).map(([name, open]) => ({
-			name, open, line: recent.map((sample) => sample.metrics.connections[key][name] ?? 0),
+			name, open, line: this.list.map((sample) => sample.metrics.connections[key][name] ?? 0),
 			...(key === 'by_server' ? this.#rates(name) : {rate: null, p95: null, errors: null}),
 		}));
 	}

@@ -33,7 +33,7 @@ export class Table {
 		this.table = el('table', {'aria-labelledby': title.id}, el('thead', {}, el('tr', {}, ...this.heads)), this.body);
 		this.node = el('section', {class: `panel ${options.size ?? 'wide'}`, id: options.id, 'aria-labelledby': title.id},
 			el('div', {class: 'head'}, title, this.count, el('div', {class: 'tools'}, ...(options.tools ?? []), options.search ? this.find : null)),
-			el('div', {class: 'scroll tall', tabindex: 0, role: 'region', 'aria-label': options.title}, this.table, this.empty));
+			el('div', {class: 'scroll tall', tabindex: 0, role: 'region', 'aria-label': `${options.title}, rows`}, this.table, this.empty));
 	}
 
 	#sorting() {

@@ -65,7 +65,7 @@ function make(card) {
 	spark.line.style.stroke = `var(${card.color})`;
 	if (spark.area) spark.area.style.fill = `color-mix(in srgb, var(${card.color}) 12%, transparent)`;
 	spark.node.classList.add('spark');
-	const node = el('section', {class: 'panel card', id: card.id, 'aria-labelledby': title.id}, title, spark.node, el('p', {class: 'value'}, value, unit), changed, facts);
+	const node = el('div', {class: 'panel card', role: 'group', id: card.id, 'aria-labelledby': title.id}, title, spark.node, el('p', {class: 'value'}, value, unit), changed, facts);
 	return {
 		node,
 		update(view) {

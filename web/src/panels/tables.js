@@ -121,7 +121,7 @@ function measures() {
 	const head = ['', 'p50', 'p95', 'p99', 'Average', 'Least', 'Most', 'Count'];
 	const node = el('section', {class: 'panel wide', id: 'measures', 'aria-labelledby': 'measures-title'},
 		el('div', {class: 'head'}, el('h2', {id: 'measures-title'}, 'Measures'), el('span', {class: 'note'}, '')),
-		el('div', {class: 'scroll', tabindex: 0, role: 'region', 'aria-label': 'Measures'}, el('table', {'aria-labelledby': 'measures-title'},
+		el('div', {class: 'scroll', tabindex: 0, role: 'region', 'aria-label': 'Measures, rows'}, el('table', {'aria-labelledby': 'measures-title'},
 			el('thead', {}, el('tr', {}, ...head.map((text, i) => (i ? el('th', {scope: 'col'}, text) : el('td'))))),
 			el('tbody', {}, ...spreads.map(([name], i) => el('tr', {}, el('th', {scope: 'row', class: 'left'}, name), ...cells[i])),
 				...durations.map(([name], i) => el('tr', {}, el('th', {scope: 'row', class: 'left'}, name), ...more[i]))))));

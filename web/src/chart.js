@@ -3,13 +3,13 @@
  * where nothing is known (drawn as a gap). Shared cursor, brushing, reading by keyboard, a table for
  * those who do not see, export.
  *
- * @typedef {{label:string,color:string,fill?:string,dash?:number[],width?:number,bars?:boolean,optional?:boolean}} Line
- *   color, fill: custom properties of the style sheet; optional: named only while there is something of it
+ * @typedef {{label:string,color:string,fill?:string,dash?:number[],width?:number,bars?:boolean,optional?:boolean,silent?:boolean}} Line
+ *   color, fill: custom properties of the style sheet; optional: named only while there is something of it; silent: never
  * @typedef {{t:number[],columns:(?number)[][],from:number,to:number,marks:import('./types.js').Mark[],empty:string}} Content
  * @typedef {{
  *   id:string, title:string, note?:string, lines:Line[], format:(n:?number)=>string, axis?:(n:number)=>string,
  *   app:import('./types.js').App, tools?:HTMLElement[], stacked?:boolean,
- *   scale?:Partial<uPlot.Scale>, splits?:(low:number,high:number)=>number[], under?:(u:uPlot)=>void, read?:(u:uPlot,at:number)=>string,
+ *   whole?:boolean, bands?:uPlot.Band[], scale?:Partial<uPlot.Scale>, splits?:(low:number,high:number)=>number[], under?:(u:uPlot)=>void, read?:(u:uPlot,at:number)=>string,
  *   table?:()=>(string|number|null)[][],
  * }} Options
  */
@@ -19,6 +19,7 @@ import {clock, csv, day, hour, moment, NONE, stamp} from './format.js';
 
 const AXIS = 54; /* pixels; fixed, so that nothing moves when numbers grow */
 const ROWS_MAX = 500; /* of the table */
+const WHOLE = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6, 1e7];
 const FONT = '11px Inter, system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
 
 /** @type {Map<string,string>} */
@@ -84,7 +85,7 @@ export class Chart {
 			swatch.style.background = `var(${line.color})`;
 			return el('span', {}, swatch, `${line.label} `, values[i]);
 		});
-		this.readout.replaceChildren(this.time, ...this.parts);
+		this.readout.replaceChildren(this.time, ...this.parts.filter((_part, i) => !this.lines[i].silent));
 	}
 
 	/** Other lines from now on. @param {Line[]} lines */
@@ -108,7 +109,8 @@ export class Chart {
 
 	#data() {
 		const {t, columns} = this.content;
-		return /** @type {uPlot.AlignedData} */ ([t, ...(this.options.stacked ? stack(columns) : columns)]);
+		/* The first line is drawn first and lies lowest: it is the whole stack. */
+		return /** @type {uPlot.AlignedData} */ ([t, ...(this.options.stacked ? stack(columns.toReversed()).reverse() : columns)]);
 	}
 
 	#make() {
@@ -123,13 +125,14 @@ export class Chart {
 			},
 			scales: {
 				x: {time: true, range: () => [this.content.from, this.content.to]},
-				y: {range: (_u, _low, high) => [0, Math.max(high * 1.08, 1e-9) || 1], ...options.scale},
+				y: {range: (_u, _low, high) => [0, high > 0 ? high * 1.08 : 1], ...options.scale},
 			},
 			axes: [
 				{stroke: () => color('--faint'), font: FONT, grid: {show: false}, ticks: {show: false}, size: 26, gap: 4, space: 80, values: (_u, splits, _axis, _space, step) => timeLabels(splits, step)},
 				{stroke: () => color('--faint'), font: FONT, grid: {stroke: () => color('--line'), width: 1}, ticks: {show: false}, size: AXIS, gap: 8, space: 38, values: (_u, splits) => splits.map((n) => (n === null ? '' : plain((options.axis ?? options.format)(n)))),
-					...(options.splits ? {splits: (u) => options.splits?.(u.scales.y.min ?? 0, u.scales.y.max ?? 1) ?? []} : {})},
+					...(options.whole ? {incrs: WHOLE} : {}), ...(options.splits ? {splits: (u) => options.splits?.(u.scales.y.min ?? 0, u.scales.y.max ?? 1) ?? []} : {})},
 			],
+			bands: options.bands ?? [],
 			series: [{}, ...this.lines.map((line) => this.#series(line))],
 			hooks: {
 				drawAxes: options.under ? [options.under] : [],
@@ -166,7 +169,7 @@ export class Chart {
 	#read(at) {
 		const {t, columns} = this.content;
 		let index = at ?? t.length - 1;
-		if (at === null) while (index > 0 && columns.every((column) => column[index] === null)) index--;
+		if (at === null) while (index > 0 && columns.slice(0, 1).every((column) => column[index] === null)) index--;
 		if (!this.time) return;
 		write(this.time, t.length ? moment(t[index], this.content.to) : NONE);
 		this.lines.forEach((line, i) => {

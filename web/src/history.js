@@ -60,6 +60,14 @@ function pointOf(row, t, step) {
 	};
 }
 
+/** What is expected: hours of /forecast/. An answer that says it knows too little has none. @param {any} answer @returns {import('./types.js').Ahead[]} */
+export function ahead(answer) {
+	const expected = (/** @type {any} */ e) => ({value: e?.value ?? e?.expected ?? null, low: e?.low ?? null, high: e?.high ?? null});
+	return (answer.data ?? []).map((/** @type {any} */ row) => ({
+		t: seconds(row.timestamp) + 1800, active: expected(row.connections?.total ?? row.connections), rate: expected(row.messages?.rate ?? row.rate),
+	}));
+}
+
 /** @param {(?number)[]} values */
 export function median(values) {
 	const list = values.filter((v) => v !== null).sort((a, b) => a - b);

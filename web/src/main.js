@@ -7,7 +7,7 @@ import {forgetColors} from './chart.js';
 import {chips, controls} from './controls.js';
 import {el, write} from './dom.js';
 import {duration, moment, stamp, zoneName} from './format.js';
-import {nearest, points, query, span, usual} from './history.js';
+import {ahead, nearest, points, query, span, usual} from './history.js';
 import {books} from './panels/books.js';
 import {cards} from './panels/cards.js';
 import {charts} from './panels/charts.js';
@@ -28,6 +28,9 @@ const API = 'api/websocket/';
 const LATE_AGAIN_S = 60; /* until a path that was missing is asked for again */
 const SLOW_S = 60; /* what changes slowly is asked for so often */
 const DAY = 86400;
+/** @type {Record<string,number>} how far the forecast is drawn */
+const AHEAD_S = {'24h': 21600, '7d': 86400};
+const SEEN_MAX = 4; /* selections whose samples are kept while another is shown */
 
 /** @param {string} name @param {string} value */
 function remember(name, value) {
@@ -55,6 +58,9 @@ function backFromLogin() {
 	return location.search;
 }
 
+/** @param {State} state */
+const only = (state) => JSON.stringify(filters(state));
+
 const wall = () => Date.now() / 1000;
 
 class Page {
@@ -62,6 +68,8 @@ class Page {
 		/** @type {State} */
 		this.state = decode(backFromLogin());
 		this.samples = new Samples();
+		/** @type {Map<string,Samples>} of selections that were left */
+		this.seen = new Map();
 		this.roster = new Roster();
 		/** @type {?import('./types.js').About} */
 		this.about = null;
@@ -75,6 +83,8 @@ class Page {
 		this.pastHeat = null;
 		/** @type {import('./types.js').Mark[]} */
 		this.events = [];
+		/** @type {import('./types.js').Ahead[]} */
+		this.ahead = [];
 		/** @type {Record<string,Answer>} */
 		this.lists = {history: {state: 'wait'}, heatmap: {state: 'wait'}, connections: {state: 'wait'}, events: {state: 'wait'}};
 		/** @type {Map<string,number>} when a path was found missing */
@@ -122,8 +132,9 @@ class Page {
 		this.level = el('div', {class: 'verdict', id: 'verdict', 'data-level': 'unknown'});
 		this.sentence = el('p', {role: 'status'});
 		this.words = el('span');
+		this.sinceWhen = el('span', {class: 'since'});
 		this.detail = el('small', {id: 'detail'});
-		this.sentence.append(this.words);
+		this.sentence.append(this.words, ' ', this.sinceWhen);
 		this.level.append(el('span', {class: 'dot', 'aria-hidden': 'true'}), el('div', {}, this.sentence, this.detail));
 		this.panels = this.#arrange(app);
 		this.grid = el('div', {class: 'grid'}, ...this.panels.map((panel) => panel.node));
@@ -168,8 +179,12 @@ class Page {
 		const other = (/** @type {(keyof State)[]} */ ...keys) => keys.some((key) => before[key] !== state[key]);
 		if (other('theme')) this.#theme();
 		if (other(...FILTERS)) {
-			/* other numbers from now on: what was drawn is not theirs */
-			this.samples = new Samples();
+			/* Other numbers from now on: what was drawn is not theirs, but may be wanted again. */
+			this.samples.miss();
+			this.seen.delete(only(before));
+			this.seen.set(only(before), this.samples);
+			while (this.seen.size > SEEN_MAX) this.seen.delete(/** @type {string} */ (this.seen.keys().next().value));
+			this.samples = this.seen.get(only(state)) ?? new Samples();
 			this.roster = new Roster();
 			[this.past, this.ghost, this.day, this.pastHeat] = [[], null, [], null];
 			this.since.clear();
@@ -257,7 +272,7 @@ class Page {
 		let servers = exposition?.kind === 'ok' ? parseExposition(exposition.data) : null;
 		if (servers && state.server) servers = new Map([...servers].filter(([name]) => name === state.server));
 		this.samples.add(t, metrics.data, servers);
-		this.gone = this.roster.update(metrics.data, t);
+		this.gone = this.roster.update(metrics.data);
 		this.answered = t;
 		this.trouble = '';
 		this.ended = false;
@@ -294,40 +309,42 @@ class Page {
 		const {epoch, state} = this;
 		const now = wall();
 		const at = span(state, now);
-		const only = filters(state);
+		const chosen = filters(state);
 		const back = COMPARES[state.compare].seconds;
 		const due = slow || (state.range !== 'live' && state.from === null && now - this.slowAt >= at.step);
 		if (due) {
 			this.slowAt = now;
 			const live = {from: now - 3600 - 300, to: now, step: 10};
 			const shown = state.range === 'live' && state.from === null ? live : at;
-			const history = await this.#list('metrics/history', {...query(shown), ...only});
+			const history = await this.#list('metrics/history', {...query(shown), ...chosen});
 			if (epoch !== this.epoch) return;
 			this.lists.history = history;
 			if (history.state === 'ok') {
 				this.past = points(history.data);
-				await this.#askMore(epoch, shown, back, only);
+				await this.#askMore(epoch, shown, back, chosen);
 			}
 		}
-		const connections = await this.#list('connections', {...only, limit: '100'});
+		const connections = await this.#list('connections', {...chosen, limit: '100'});
 		if (epoch !== this.epoch) return;
 		this.lists.connections = connections;
 	}
 
-	/** @param {number} epoch @param {{from:number,to:number,step:number}} at @param {number} back @param {Record<string,string>} only */
-	async #askMore(epoch, at, back, only) {
+	/** @param {number} epoch @param {{from:number,to:number,step:number}} at @param {number} back @param {Record<string,string>} chosen */
+	async #askMore(epoch, at, back, chosen) {
 		const now = wall();
-		const [ghost, day, heat, events] = await Promise.all([
-			back ? this.#list('metrics/history', {...query(at, back), ...only}) : null,
-			this.#list('metrics/history', {from: String(Math.round(now - DAY)), to: String(Math.round(now)), step: '300', ...only}),
-			this.state.range === 'live' ? null : this.#list('heatmap', {...query(at), ...only}),
+		const [ghost, day, heat, events, forecast] = await Promise.all([
+			back ? this.#list('metrics/history', {...query(at, back), ...chosen}) : null,
+			this.#list('metrics/history', {from: String(Math.round(now - DAY)), to: String(Math.round(now)), step: '300', ...chosen}),
+			this.state.range === 'live' ? null : this.#list('heatmap', {...query(at), ...chosen}),
 			this.#list('events', {from: String(Math.round(at.from)), to: String(Math.round(at.to))}),
+			this.state.from === null && AHEAD_S[this.state.range] ? this.#list('forecast', chosen) : null,
 		]);
 		if (epoch !== this.epoch) return;
 		this.ghost = ghost?.state === 'ok' ? points(ghost.data, back) : null;
 		if (day.state === 'ok') this.day = points(day.data);
 		if (heat) this.lists.heatmap = heat;
 		this.pastHeat = heat?.state === 'ok' ? heatColumns(heat.data, at.step) : null;
+		this.ahead = forecast?.state === 'ok' ? ahead(forecast.data).filter((hour) => hour.t < now + AHEAD_S[this.state.range]) : [];
 		if (events.state === 'ok') this.events = (events.data.data ?? []).map((/** @type {any} */ e) => ({t: seconds(e.timestamp), text: String(e.text ?? e.message ?? e.type)}));
 	}
 
@@ -344,6 +361,7 @@ class Page {
 		/* the right edge stands still between two answers, so that nothing crawls */
 		let [from, to] = [last.t - length, last.t];
 		if (!live) ({from, to} = span(state, now));
+		if (!live && this.ahead.length) to = this.ahead[this.ahead.length - 1].t;
 		if (state.from !== null && state.to !== null) [from, to] = [state.from, state.to];
 		const began = samples.points[0]?.t ?? now;
 		const drawn = live ? [...this.past.filter((p) => p.t < began - 5 && p.t >= from), ...samples.points.filter((p) => p.t >= from - state.refresh && p.t <= to)] : this.past;
@@ -353,7 +371,7 @@ class Page {
 			state, metrics: last.metrics, about: this.about, now, points: drawn, ghost: this.ghost, from, to, live,
 			heat: live ? samples.heat : this.pastHeat,
 			heatWhy: state.channel || state.user ? (live ? 'Not split by channel or user while live.' : '') : live ? (samples.heat.length ? '' : 'Drawing begins with the second number.') : this.lists.heatmap.state === 'missing' ? 'This version keeps no history of it.' : '',
-			marks: [...samples.marks, ...this.events], trend, before: hourBefore,
+			marks: [...samples.marks, ...this.events], ahead: live ? [] : this.ahead, trend, before: hourBefore,
 			servers: samples.rows('by_server'), channels: samples.rows('by_channel'), users: samples.rows('by_user'), lists: this.lists,
 		};
 	}
@@ -417,11 +435,15 @@ class Page {
 		const since = found.length ? this.since.get(found[0].key) ?? now : this.healthySince;
 		const shown = stale ? 'unknown' : level;
 		if (this.level && this.level.dataset.level !== shown) this.level.dataset.level = shown;
-		if (this.words) write(this.words, stale ? `Not known since ${moment(this.answered, now)}` : level === 'good' ? text : level === 'idle' ? text : `${text}, since ${moment(since, now)}`);
+		if (this.words) write(this.words, stale ? 'Not known' : text);
+		if (this.sinceWhen) write(this.sinceWhen, stale ? `since ${moment(this.answered, now)}` : level === 'idle' ? '' : `since ${moment(level === 'good' ? Math.max(since, seconds(view.metrics.counting_since)) : since, now)}`);
 		const began = seconds(view.metrics.counting_since);
 		const parts = found.slice(1).map((reason) => `Also: ${reason.text}.`);
-		if (!found.length) parts.push(`No reason for concern since ${moment(Math.max(since, began), now)}.`);
-		if (!found.length && !known.usual) parts.push('What is usual for errors and latency is known once the history holds an hour.');
+		if (found[0]?.key.startsWith('gone')) parts.unshift('Its process has ended, and nobody has connected to it since.');
+		if (level === 'good') parts.push(filtered ? 'The books balance, and the open connections hold.' : 'The books balance, every server is there, and the open connections hold.');
+		if (level === 'good' && !filtered && !known.usual) parts.push('What is usual for errors and latency is known once the history holds an hour.');
+		if (level === 'idle') parts.push('Numbers appear here by themselves.');
+		if (level === 'warning' || level === 'bad') parts.push(found.length === 1 && !parts.length ? 'Nothing else is out of the ordinary.' : '');
 		if (stale) parts.splice(0, parts.length, `Last known: ${sentence(text)}.`);
 		if (this.detail) write(this.detail, parts.join(' '));
 		write(document.getElementById('scope') ?? document.body, this.about?.scope ?? '');

@@ -19,6 +19,9 @@
  * @typedef {{t:number,active:?number,opened:?number,closed:?number,received:?number,sent:?number,p50:?number,p95:?number,p99:?number,errors:?Record<string,number>}} Point
  *   t: seconds; opened, closed: in the interval; received, sent: per second; errors: per minute by type
  *
+ * @typedef {{value:?number,low:?number,high:?number}} Expected
+ * @typedef {{t:number,active:Expected,rate:Expected}} Ahead an hour that is to come
+ *
  * @typedef {{t:number,text:string}} Mark an event, to explain a bend in a curve
  * @typedef {{t:number,until:number,cells:{low:number,high:number,count:number}[]}} HeatColumn milliseconds
  *
@@ -33,7 +36,7 @@
  *   now:number,
  *   points:Point[], ghost:?Point[], from:number, to:number, live:boolean,
  *   heat:?HeatColumn[], heatWhy:string,
- *   marks:Mark[],
+ *   marks:Mark[], ahead:Ahead[],
  *   trend:Point[], before:?Point,
  *   servers:Row[], channels:Row[], users:Row[],
  *   lists:Record<string,import('./history.js').Answer>,

@@ -61,21 +61,28 @@ export function sentence(text) {
 	return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
-/** Servers that had connections and are not among those the agent knows any more, from first seen to forgotten. */
+/**
+ * Servers whose process has ended with connections open, and to which nobody has connected since. In:
+ * each answer. One that is back, or that the agent knows no more, is not gone.
+ */
 export class Roster {
 	constructor() {
-		/** @type {Map<string,number>} since when gone; 0: there */
-		this.servers = new Map();
+		/** @type {Map<string,number>} which have ended, and when */
+		this.ended = new Map();
 		this.since = '';
 	}
 
-	/** @param {import('./types.js').Metrics} metrics @param {number} t @returns {string[]} gone */
-	update(metrics, t) {
-		if (this.since !== metrics.counting_since) this.servers.clear();
+	/** @param {import('./types.js').Metrics} metrics @returns {string[]} gone */
+	update(metrics) {
+		if (this.since !== metrics.counting_since) this.ended.clear();
 		this.since = metrics.counting_since;
-		for (const name of Object.keys(metrics.connections.by_server)) this.servers.set(name, 0);
-		for (const [name, gone] of this.servers)
-			if (!gone && !(name in metrics.connections.by_server)) this.servers.set(name, t);
-		return [...this.servers].filter(([, gone]) => gone > 0).map(([name]) => name);
+		for (const row of metrics.errors.recent)
+			if (row.cause === 'server_exit' && row.server) this.ended.set(row.server, Math.max(this.ended.get(row.server) ?? 0, Date.parse(row.timestamp) / 1000));
+		const gone = [];
+		for (const [name, open] of Object.entries(metrics.connections.by_server)) {
+			if (open > 0) this.ended.delete(name);
+			else if (this.ended.has(name)) gone.push(name);
+		}
+		return gone;
 	}
 }

@@ -80,7 +80,7 @@ function make(card) {
 			list.forEach(([, number], i) => write(cells[i], number));
 			const before = view.before ? card.trend(view.before) : null;
 			const how = change(card.now(view), before);
-			write(changed, how ? `${how.text} against an hour before` : view.before ? NONE : 'no number of an hour before yet');
+			write(changed, how ? `${how.text} against an hour before` : `${NONE} against an hour before`);
 			spark.update(view.trend.map(card.trend));
 		},
 	};

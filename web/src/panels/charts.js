@@ -26,14 +26,34 @@ function laid(t, ghost, of) {
 	});
 }
 
+/** The forecast: what is expected, and the interval of four values in five as a band. @returns {Line[]} */
+function expected() {
+	const line = {color: '--ghost', width: 1};
+	return [{...line, label: 'expected', optional: true}, {...line, label: 'expected at least', width: 0, silent: true}, {...line, label: 'expected at most', width: 0, silent: true}];
+}
+
+/** @param {number} first index of the line `expected` @returns {import('uplot').Band[]} */
+function band(first) {
+	return [{series: [first + 2, first + 1], fill: () => color('--accent-soft')}];
+}
+
 /**
  * @param {View} view @param {((p:Point)=>?number)[]} columns @param {(p:Point)=>?number} [ghost]
+ * @param {(a:import('../types.js').Ahead)=>import('../types.js').Expected} [ahead]
  * @returns {import('../chart.js').Content}
  */
-function content(view, columns, ghost) {
+function content(view, columns, ghost, ahead) {
 	const t = view.points.map((p) => p.t);
+	const drawn = [...columns.map((of) => view.points.map(of)), ...(ghost ? [laid(t, view.ghost, ghost)] : [])];
+	if (ahead) {
+		const hours = view.ahead.filter((hour) => !t.length || hour.t > t[t.length - 1]);
+		const unknown = t.map(() => null);
+		for (const column of drawn) column.push(...hours.map(() => null));
+		for (const key of /** @type {const} */ (['value', 'low', 'high'])) drawn.push([...unknown, ...hours.map((hour) => ahead(hour)[key])]);
+		t.push(...hours.map((hour) => hour.t));
+	}
 	return {
-		t, columns: [...columns.map((of) => view.points.map(of)), ...(ghost ? [laid(t, view.ghost, ghost)] : [])],
+		t, columns: drawn,
 		from: view.from, to: view.to, marks: view.marks, empty: view.live && t.length < 2 ? 'Drawing begins with the second number.' : EMPTY,
 	};
 }
@@ -58,10 +78,10 @@ function connections(app) {
 	/** @param {string} how @returns {Line[]} */
 	const lines = (how) => [
 		how === 'bars' ? {label: 'open', color: '--a', bars: true} : {label: 'open', color: '--a', fill: '--accent-soft', width: 2},
-		{label: 'opened', color: '--b', width: 1}, {label: 'closed', color: '--c', width: 1}, GHOST,
+		{label: 'opened', color: '--b', width: 1}, {label: 'closed', color: '--c', width: 1}, GHOST, ...expected(),
 	];
 	let drawn = 'line';
-	const chart = new Chart({id: 'connections', title: 'Connections', lines: lines('line'), format: count, app, tools: [length.node, draw.node]});
+	const chart = new Chart({id: 'connections', title: 'Connections', lines: lines('line'), format: count, whole: true, bands: band(5), app, tools: [length.node, draw.node]});
 	return {
 		node: chart.node, retheme: () => chart.retheme(),
 		update(view) {
@@ -69,7 +89,7 @@ function connections(app) {
 			length.set(String(view.state.points));
 			length.node.hidden = !view.live;
 			if (drawn !== view.state.draw) chart.setLines(lines(drawn = view.state.draw));
-			chart.update(content(view, [(p) => p.active, (p) => p.opened, (p) => p.closed], (p) => p.active));
+			chart.update(content(view, [(p) => p.active, (p) => p.opened, (p) => p.closed], (p) => p.active, (a) => a.active));
 		},
 	};
 }
@@ -78,10 +98,10 @@ function connections(app) {
 function messageRate(app) {
 	const chart = new Chart({
 		id: 'rate', title: 'Message rate', note: 'per second', format: rate, app,
-		lines: [{label: 'received', color: '--a'}, {label: 'sent', color: '--b'}, {...GHOST, label: 'both before'}],
+		lines: [{label: 'received', color: '--a'}, {label: 'sent', color: '--b'}, {label: 'both', color: '--text', width: 1}, {...GHOST, label: 'both before'}, ...expected()], bands: band(5),
 	});
 	const both = (/** @type {Point} */ p) => (p.received === null || p.sent === null ? null : p.received + p.sent);
-	return {node: chart.node, retheme: () => chart.retheme(), update: (view) => chart.update(content(view, [(p) => p.received, (p) => p.sent], both))};
+	return {node: chart.node, retheme: () => chart.retheme(), update: (view) => chart.update(content(view, [(p) => p.received, (p) => p.sent, both], both, (a) => a.rate))};
 }
 
 /** @param {App} app @returns {Panel} */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
-import {median, nearest, points, span, usual} from '../../src/history.js';
+import {ahead, median, nearest, points, span, usual} from '../../src/history.js';
 import {decode} from '../../src/state.js';
 
 const row = (timestamp, total) => ({
@@ -50,4 +50,11 @@ test('the nearest point is near enough or none', () => {
 	const list = points({interval_minutes: 5, data: [row('2024-01-01T00:00:00Z', 1), row('2024-01-01T00:05:00Z', 2)]});
 	assert.equal(nearest(list, list[1].t + 10, 60)?.active, 2);
 	assert.equal(nearest(list, list[1].t + 100, 60), null);
+});
+
+test('a forecast is hours with an interval, or none', () => {
+	assert.deepEqual(ahead({data: [{timestamp: '2024-01-01T00:00:00Z', connections: {value: 5, low: 3, high: 9}, rate: {value: 1, low: 0, high: 2}}]}),
+		[{t: Date.parse('2024-01-01T00:30:00Z') / 1000, active: {value: 5, low: 3, high: 9}, rate: {value: 1, low: 0, high: 2}}]);
+	assert.deepEqual(ahead({data: [], missing_hours: 30}), []);
+	assert.deepEqual(ahead({}), []);
 });

@@ -51,12 +51,16 @@ test('the worst comes first', () => {
 	assert.deepEqual(verdict(k, found), {level: 'bad', text: 'Server x is gone'});
 });
 
-test('a server is gone when it was there, until it is back or counting begins anew', () => {
+test('a server is gone when it has ended with connections and nobody has come back', () => {
 	const roster = new Roster();
-	const m = (by_server, since = 'a') => ({counting_since: since, connections: {by_server}});
-	assert.deepEqual(roster.update(m({a: 1, b: 2}), 1), []);
-	assert.deepEqual(roster.update(m({a: 1}), 2), ['b']);
-	assert.deepEqual(roster.update(m({a: 1, b: 0}), 3), []);
-	assert.deepEqual(roster.update(m({}), 4), ['a', 'b']);
-	assert.deepEqual(roster.update(m({}, 'b'), 5), []);
+	const m = (by_server, exits = [], since = 'a') => ({counting_since: since, connections: {by_server}, errors: {recent: exits.map((server) => ({server, cause: 'server_exit', timestamp: '2024-01-01T00:00:00Z'}))}});
+	assert.deepEqual(roster.update(m({a: 1, b: 2})), []);
+	assert.deepEqual(roster.update(m({a: 1, b: 0})), []); // idle is not gone
+	assert.deepEqual(roster.update(m({a: 1, b: 0}, ['b'])), ['b']);
+	assert.deepEqual(roster.update(m({a: 1, b: 0})), ['b']); // also when the error has left the list
+	assert.deepEqual(roster.update(m({a: 1, b: 3})), []); // back
+	assert.deepEqual(roster.update(m({a: 1, b: 0})), []);
+	assert.deepEqual(roster.update(m({a: 0, b: 0}, ['a', 'b'])), ['a', 'b']);
+	assert.deepEqual(roster.update(m({b: 0})), ['b']); // forgotten by the agent
+	assert.deepEqual(roster.update(m({b: 0}, [], 'b')), []); // counting began anew
 });

@@ -546,13 +546,15 @@ def test_doctor_names_processes_that_cannot_be_seen_and_why(running):
 
 def test_each_line_is_structured_and_a_repeated_problem_is_one_line():
     with Agent("--port", NOBODY_LISTENS) as agent:
-        for _ in range(5):
-            assert agent.ask("/login?code=wrong", token=False).status == 401
+        statuses = [agent.ask("/login?code=wrong", token=False).status for _ in range(15)]
+        assert statuses == [401] * 10 + [429] * 5
         _, log = agent.end()
     lines = log.splitlines()
     assert all(re.fullmatch(r'ts=\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z level=\w+ part=(agent|keeper) msg=".*"( held_back=\d+)?', l)
                for l in lines), log
-    assert len([l for l in lines if "wrong or used code" in l]) == 1, log
+    # each refused login is on record, as the lockout bounds them; what comes after it is one line
+    assert len([l for l in lines if "refused, it is wrong or has been used" in l]) == 10, log
+    assert len([l for l in lines if "refused, too many wrong ones" in l]) == 1, log
 
 
 def test_under_the_journal_lines_have_priorities(place):

@@ -443,7 +443,7 @@ class Page {
 		if (level === 'good') parts.push(filtered ? 'The books balance, and the open connections hold.' : 'The books balance, every server is there, and the open connections hold.');
 		if (level === 'good' && !filtered && !known.usual) parts.push('What is usual for errors and latency is known once the history holds an hour.');
 		if (level === 'idle') parts.push('Numbers appear here by themselves.');
-		if (level === 'warning' || level === 'bad') parts.push(found.length === 1 && !parts.length ? 'Nothing else is out of the ordinary.' : '');
+		if (known.usual && (level === 'warning' || level === 'bad')) parts.push(found.length === 1 && !parts.length ? 'Nothing else is out of the ordinary.' : '');
 		if (stale) parts.splice(0, parts.length, `Last known: ${sentence(text)}.`);
 		if (this.detail) write(this.detail, parts.join(' '));
 		write(document.getElementById('scope') ?? document.body, this.about?.scope ?? '');

@@ -182,6 +182,7 @@ def heard(s, wanted, seconds=10):
     raise AssertionError(f"{wanted} was not heard in {all_of_it}")
 
 
+@pytest.mark.flaky(reruns=2)  # it waits for pings that come, and do not come, within seconds
 def test_systemd_hears_ready_watchdog_reload_and_stop(place):
     with notify_socket(place) as (path, s):
         with Agent("--port", NOBODY_LISTENS, env={"NOTIFY_SOCKET": path, "WATCHDOG_USEC": "4000000"}) as agent:
@@ -496,6 +497,7 @@ def test_a_clock_that_jumps_changes_timestamps_only(running, place):
         c.close(1000)
 
 
+@pytest.mark.flaky(reruns=2)  # memory is the allocator's affair too
 def test_memory_and_descriptors_stay_flat(running):
     peer = Peer(running("go_gorilla"))
 

@@ -8,6 +8,10 @@ from scenarios import Peer, together
 from servers import RAW, SERVERS, Running
 from watch import assert_balanced, assert_equal, assert_pairing, watched
 
+# Counts are equal at once or not at all; times also depend on who shares the machine, so a test of times may
+# be repeated, and the run says so.
+pytestmark = pytest.mark.flaky(reruns=2)
+
 BUCKET_ERROR = 0.032  # SPEC §1: a percentile is wrong by at most this
 
 

@@ -6,9 +6,8 @@
  *
  * No client can starve another: connections, their memory and their time are bounded, in all and by
  * address, and at the limit the connection that has taken longest gives way. Requests with a body that
- * is not the login's,
- * with repeated or broken headers, or with bytes that the library would pass over are refused and
- * their connection closed. What it cannot see: a NUL in place of the CR that ends a
+ * is not the login's, with repeated or broken headers, or with bytes that the library would pass over
+ * are refused and their connection closed. What it cannot see: a NUL in place of the CR that ends a
  * line, a colon in place of the CR of the empty line, and whole lines before a request that begin with
  * a NUL, which the library drops as if they were empty.
  */

@@ -509,6 +509,19 @@ def http_seeds():
     yield "cut", to(tcp, ask(metrics, token=staff), [1, 1, 2, 3, 30, 30, 1, 20])
     yield "gap", to(tcp, ask(metrics, b"X: " + b"y" * 100, token=staff), [40, gap(9)])
     yield "partial", to(tcp, ask(b"/healthz")[:-2])
+    form = b"Content-Type: application/x-www-form-urlencoded"
+    for name, body in {"staff": b"token=" + staff, "scrape": b"token=" + scrape, "code": b"a=b&token=" + code, "none": b"", "long": b"token=" + b"x" * 600}.items():
+        yield f"form-{name}", to(tcp, ask(b"/login", form, b"Content-Length: %d" % len(body), method=b"POST") + body + ask(b"/healthz"), [90, 20])
+    yield "form-no-type", to(tcp, ask(b"/login", b"Content-Length: 3", method=b"POST") + b"a=b")
+    yield "form-elsewhere", to(tcp, ask(b"/logout", form, b"Content-Length: 3", method=b"POST", token=staff) + b"a=b")
+    yield "form-other-site", to(tcp, ask(b"/login", form, b"Origin: http://y", b"Content-Length: 3", method=b"POST") + b"a=b")
+    yield "form-same-site", to(tcp, ask(b"/login", form, b"Sec-Fetch-Site: same-origin", b"Content-Length: 3", method=b"POST") + b"a=b")
+    for name in ("", "login", "page.js", "page.css", "icon.svg", "api/websocket/about/"):
+        path = b"/" + name.encode()
+        yield f"page-{name.strip('/').split('/')[-1]}", to(tcp, ask(path, b"Accept-Encoding: gzip", token=staff) + ask(path, token=staff))
+        yield f"page-nobody-{name.strip('/').split('/')[-1]}", to(based, ask(b"/admin/ws" + path))
+    yield "other-host", to(tcp, ask(metrics, token=staff).replace(b"Host: x", b"Host: y"))
+    yield "forwarded", to(tcp, ask(metrics, b"X-Forwarded-For: 1.2.3.4", b"X-Forwarded-Proto: https", b"X-Forwarded-Host: y", token=staff))
     for method in (b"PUT", b"OPTIONS", b"get", b"M-SEARCH"):
         yield f"method-{method.decode()}", to(tcp, ask(b"/metrics", method=method, token=scrape))
 

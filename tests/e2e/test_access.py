@@ -82,11 +82,11 @@ def test_roles(agent):
     answer = agent.ask(METRICS, token=scrape)
     assert (answer.status, answer.json) == (403, {"error": "Only staff can view metrics"})
     assert [status_of(agent, scrape, p) for p in ("/metrics", "/", "/nothing", "/healthz")] == [200, 403, 404, 200]
-    assert [status_of(agent, staff, p) for p in ("/metrics", "/", "/nothing", METRICS)] == [200, 303, 404, 200]
+    assert [status_of(agent, staff, p) for p in ("/metrics", "/", "/nothing", METRICS)] == [200, 200, 404, 200]
     assert status_of(agent, scrape, "/logout", method="POST") == 403
     assert agent.ask("/login?code=" + scrape, token=False).status == 401
     for token in (False, "wsv_" + "A" * 43):
-        answers = [agent.ask(p, token=token) for p in (METRICS, "/metrics", "/", "/nothing", "/local/version")]
+        answers = [agent.ask(p, token=token) for p in (METRICS, "/metrics", "/nothing", "/local/version")]
         assert {a.status for a in answers} == {401}, "an unknown path is no news for strangers"
         assert all(a.headers["www-authenticate"].startswith("Bearer") for a in answers)
 
@@ -166,7 +166,7 @@ def test_the_first_token_and_the_one_time_link(agent):
     assert status_of(agent, False, headers=as_session(session)) == 200
     assert status_of(agent, False, "/metrics", headers=as_session(session)) == 200
     again = agent.ask(link, token=False)
-    assert again.status == 401 and "set-cookie" not in again.headers and "used" in again.json["error"]
+    assert again.status == 401 and "set-cookie" not in again.headers and "used" in again.text
     assert status_of(agent, first) == 200
     assert agent.command("token", "revoke", "first")[0] == 0
     assert status_of(agent, first) == 401
@@ -209,7 +209,7 @@ def test_below_a_base_path_cookie_and_redirects_stay_there():
         answer = agent.ask(agent.link, token=False)
         assert answer.headers["location"] == "/admin/ws/" and "; Path=/admin/ws/;" in answer.headers["set-cookie"]
         root = agent.ask("/admin/ws/", token=False, headers=as_session(session_of(answer)))
-        assert (root.status, root.headers["location"]) == (303, "/admin/ws" + METRICS)
+        assert root.status == 200 and "page.js" in root.text
 
 
 def test_a_proxy_that_asks_for_a_password_is_not_in_the_way(agent):
@@ -274,7 +274,7 @@ def test_wrong_logins_and_sessions_count_too(agent):
     assert agent.ask(f"/login?code=wsv_{9:043}", token=False, source="127.0.0.7").status == 429
     assert status_of(agent, False, source="127.0.0.7", headers=as_session("wsv_" + "A" * 43)) == 429
     logins = [line for line in agent.log().splitlines() if "login" in line and "level=warning" in line]
-    assert len(logins) == 1, "a guesser fills no disk"
+    assert len([line for line in logins if "127.0.0.7" in line]) == len(logins) == 6, "at most ten a minute and address"
     assert "wsv_" not in agent.log()
 
 
@@ -309,7 +309,7 @@ def test_the_answer_to_a_stranger_is_no_larger_than_it_must_be(agent):
     """Nothing of what is counted, of the host or of the version reaches who has no token."""
     for path in (METRICS, "/metrics", "/", "/nothing", "/login", "/healthz", "/local/doctor"):
         answer = agent.ask(path, token=False)
-        assert len(answer.body) < 200 and "server" not in answer.headers, answer.headers
+        assert len(answer.body) < (1500 if path == "/login" else 200) and "server" not in answer.headers, answer.headers
         assert not re.search(r"\d+\.\d+\.\d+|wsvitals[/-]\d|linux", answer.text, re.I), answer
     assert json.loads(agent.ask("/healthz", token=False).body) == {"status": "ok", "engine": "counting"}
     wait_until(lambda: agent.ask_local("/local/version")[0] == 200, "the local socket")

@@ -96,7 +96,7 @@ def agent(loris):
 
 
 def request(line=b"GET /healthz HTTP/1.1", *headers, token=None):
-    lines = [line, b"Host: x", *headers]
+    lines = [line, b"Host: localhost", *headers]
     if token:
         lines.append(b"Authorization: Bearer " + token.encode())
     return b"\r\n".join(lines) + b"\r\n\r\n"
@@ -115,20 +115,20 @@ def one_answer(agent, data, source=None):
 
 
 # What must be refused and how (None: closed without a word); SMUGGLED is what a smuggler would like to be served.
-SMUGGLED = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
+SMUGGLED = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
 REFUSED = {
-    "a NUL in the method": (400, b"GET\0 /healthz HTTP/1.1\r\nHost: x\r\n\r\n"),
-    "a NUL behind the path": (400, b"GET /healthz\0 HTTP/1.1\r\nHost: x\r\n\r\n"),
-    "a NUL in the path": (400, b"GET /healthz\0/../metrics HTTP/1.1\r\nHost: x\r\n\r\n"),
-    "a NUL in the query": (400, b"GET /healthz?\0a=1 HTTP/1.1\r\nHost: x\r\n\r\n"),
-    "a NUL in the version": (400, b"GET /healthz HTTP/1.1\0\r\nHost: x\r\n\r\n"),
-    "a NUL in a header's name": (400, b"GET /healthz HTTP/1.1\r\nHo\0st: x\r\nHost: x\r\n\r\n"),
-    "a NUL in a header's value": (400, b"GET /healthz HTTP/1.1\r\nHost: x\0y\r\n\r\n"),
-    "a NUL at the end of a value": (400, b"GET /healthz HTTP/1.1\r\nHost: x\0\r\n\r\n"),
-    "a header that begins with a NUL": (400, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\0: x\r\n" + SMUGGLED),
-    "a line that is a NUL": (400, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\0\r\n" + SMUGGLED),
-    "a NUL and line feeds that make up for it": (400, b"GET /healthz HTTP/1.1\nHost: x\nX: a\0b\r\n\r\n"),
-    "a blank, and a line feed that makes up for it": (400, b"GET  /healthz HTTP/1.1\r\nHost: x\n\r\n"),
+    "a NUL in the method": (400, b"GET\0 /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+    "a NUL behind the path": (400, b"GET /healthz\0 HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+    "a NUL in the path": (400, b"GET /healthz\0/../metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+    "a NUL in the query": (400, b"GET /healthz?\0a=1 HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+    "a NUL in the version": (400, b"GET /healthz HTTP/1.1\0\r\nHost: localhost\r\n\r\n"),
+    "a NUL in a header's name": (400, b"GET /healthz HTTP/1.1\r\nHo\0st: x\r\nHost: localhost\r\n\r\n"),
+    "a NUL in a header's value": (400, b"GET /healthz HTTP/1.1\r\nHost: localhost\0y\r\n\r\n"),
+    "a NUL at the end of a value": (400, b"GET /healthz HTTP/1.1\r\nHost: localhost\0\r\n\r\n"),
+    "a header that begins with a NUL": (400, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\0: x\r\n" + SMUGGLED),
+    "a line that is a NUL": (400, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\0\r\n" + SMUGGLED),
+    "a NUL and line feeds that make up for it": (400, b"GET /healthz HTTP/1.1\nHost: localhost\nX: a\0b\r\n\r\n"),
+    "a blank, and a line feed that makes up for it": (400, b"GET  /healthz HTTP/1.1\r\nHost: localhost\n\r\n"),
     "a header that is a colon": (400, request(b"GET /healthz HTTP/1.1", b":") + SMUGGLED),
     "an escaped NUL in the path": (400, request(b"GET /healthz%00 HTTP/1.1")),
     "an escaped NUL in the query": (400, request(b"GET /healthz?a=%00 HTTP/1.1")),
@@ -142,12 +142,12 @@ REFUSED = {
     "bytes above ASCII in the URI": (400, request("GET /healthz\u00e9 HTTP/1.1".encode())),
     "a carriage return in the URI": (400, request(b"GET /healthz\r HTTP/1.1")),
     "a carriage return in a value": (400, request(b"GET /healthz HTTP/1.1", b"X: a\rb")),
-    "a carriage return that ends a header": (400, b"GET /healthz HTTP/1.1\r\nHost: x\rX: y\r\n\r\n"),
-    "a line feed that ends the request line": (400, b"GET /healthz HTTP/1.1\nHost: x\r\n\r\n"),
-    "a line feed that ends a header": (400, b"GET /healthz HTTP/1.1\r\nHost: x\n\r\n"),
-    "a line feed that ends the head": (400, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\n"),
+    "a carriage return that ends a header": (400, b"GET /healthz HTTP/1.1\r\nHost: localhost\rX: y\r\n\r\n"),
+    "a line feed that ends the request line": (400, b"GET /healthz HTTP/1.1\nHost: localhost\r\n\r\n"),
+    "a line feed that ends a header": (400, b"GET /healthz HTTP/1.1\r\nHost: localhost\n\r\n"),
+    "a line feed that ends the head": (400, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\n"),
     "a folded header": (400, request(b"GET /healthz HTTP/1.1", b"X: a\r\n b")),
-    "a folded first header": (400, b"GET /healthz HTTP/1.1\r\n Host: x\r\n\r\n"),
+    "a folded first header": (400, b"GET /healthz HTTP/1.1\r\n Host: localhost\r\n\r\n"),
     "a folded Authorization": (400, request(b"GET /healthz HTTP/1.1", b"Authorization: Bearer\r\n\tx")),
     "a blank before the colon": (400, b"GET /healthz HTTP/1.1\r\nHost : x\r\n\r\n"),
     "a tab before the colon": (400, request(b"GET /healthz HTTP/1.1", b"X\t: y")),

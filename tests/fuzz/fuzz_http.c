@@ -120,6 +120,8 @@ static struct fixture *fixture(void)
 	atexit(fixture_remove);
 	fixture_tokens(&f);
 	settings_default(&f.plain);
+	REQUIRE(!settings_set(&f.plain, SETTING_HOST, "x", false, "host", "test", error,
+			      sizeof(error)));
 	f.based = f.plain;
 	REQUIRE(!settings_set(&f.based, SETTING_BASE_PATH, BASE, false, "base-path", "test", error,
 			      sizeof(error)));
@@ -357,14 +359,21 @@ static void require_allowed(const struct talk *talk, const struct answer *a)
 		return;
 	REQUIRE(strcmp(a->type, "text/plain; charset=utf-8") != 0);
 	if (json && !health)
-		REQUIRE(sent(talk, STAFF) && sent(talk, "/api/websocket/metrics"));
-	if (!json)
+		REQUIRE(sent(talk, STAFF) && (sent(talk, "/api/websocket/metrics") ||
+					      sent(talk, "/api/websocket/about")));
+	if (!strncmp(a->type, "text/html", 9))
+		REQUIRE(sent(talk, STAFF) || sent(talk, "/login"));
+	else if (!strncmp(a->type, "text/css", 8) || !strcmp(a->type, "image/svg+xml"))
+		REQUIRE(sent(talk, "/page.css") || sent(talk, "/icon.svg"));
+	else if (!strncmp(a->type, "text/javascript", 15))
+		REQUIRE(sent(talk, STAFF) && sent(talk, "/page.js"));
+	else if (!json)
 		REQUIRE((sent(talk, STAFF) || sent(talk, SCRAPE)) && sent(talk, "/metrics"));
 }
 
 static void require_kind(const struct answer *a)
 {
-	static const int ours[] = {200, 303, 304, 400, 401, 403, 404, 405, 413, 429, 503};
+	static const int ours[] = {200, 303, 304, 400, 401, 403, 404, 405, 413, 415, 421, 429, 503};
 	bool known = false;
 
 	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)

@@ -78,6 +78,7 @@ char *page_plain(enum page_file file, const char *message, size_t *ret_len)
 			mark[i] = message[i];
 		len = len - strlen(PAGE_MARK) + message_len;
 	}
+	text[len] = '\0';
 	*ret_len = len;
 	return text;
 }

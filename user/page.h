@@ -31,7 +31,7 @@ struct page_bytes {
 
 void page_bytes(enum page_file file, struct page_bytes *ret_bytes);
 
-/* Unpacked, for free(), with the first PAGE_MARK in it replaced by message, which must not come from a
+/* Unpacked, with a NUL behind it, for free(), with the first PAGE_MARK in it replaced by message, which must not come from a
  * stranger. NULL: out of memory. */
 char *page_plain(enum page_file file, const char *message, size_t *ret_len);
 

@@ -63,12 +63,22 @@ static const struct row rows[] = {
 	 .error = "this path takes GET, HEAD only", .method = API_POST},
 	{"health takes no parameter", NOBODY, "/healthz?verbose=1", .status = 400,
 	 .error = UNKNOWN "`verbose'; accepted: none"},
-	{"the root leads on", STAFF, "/", .status = 303},
+	{"the root is the page", STAFF, "/", .status = 200},
 	{"the root without a slash", STAFF, "", .status = 303},
 	{"the root for a scraper", SCRAPER, "/", .status = 403},
-	{"the root for nobody", NOBODY, "/", .status = 401},
-	{"logging in without a code", NOBODY, "/login", .status = 400,
-	 .error = "give the code of the one-time link: /login?code=…"},
+	{"the root for nobody leads to the login", NOBODY, "/", .status = 303},
+	{"the root for a token that is wrong does not", STRANGER, "/", .status = 401},
+	{"the script", STAFF, "/page.js", .status = 200},
+	{"the script for nobody", NOBODY, "/page.js", .status = 401},
+	{"the style for everybody", NOBODY, "/page.css", .status = 200},
+	{"the icon for everybody", NOBODY, "/icon.svg", .status = 200},
+	{"a query of the script", STAFF, "/page.js?x=1", .status = 400},
+	{"a query of the page is its own", STAFF, "/?range=1h", .status = 200},
+	{"what the page must know", STAFF, "/api/websocket/about/", .status = 200},
+	{"the same for a scraper", SCRAPER, "/api/websocket/about/", .status = 403},
+	{"the login", NOBODY, "/login", .status = 200},
+	{"the login with a slash, below which its files are not", NOBODY, "/login/", .status = 303},
+	{"a login without a form", NOBODY, "/login", .status = 415, .method = API_POST},
 	{"logging in with a wrong code", NOBODY, "/login?code=x", .status = 401},
 	{"logging in with the code", NOBODY, "/login?code=" CODE, .status = 303},
 	{"logging out by GET", STAFF, "/logout", .status = 405,
@@ -106,7 +116,7 @@ static const struct row rows[] = {
 
 	{"below the base", STAFF, "/admin/ws" METRICS, .status = 200, .base = "/admin/ws"},
 	{"the base itself", STAFF, "/admin/ws", .status = 303, .base = "/admin/ws"},
-	{"the base with a slash", STAFF, "/admin/ws/", .status = 303, .base = "/admin/ws"},
+	{"the base with a slash", STAFF, "/admin/ws/", .status = 200, .base = "/admin/ws"},
 	{"health below the base", NOBODY, "/admin/ws/healthz", .status = 200, .base = "/admin/ws"},
 	{"beside the base", STAFF, METRICS, .status = 404, .base = "/admin/ws"},
 	{"health beside the base", NOBODY, "/healthz", .status = 401, .base = "/admin/ws"},
@@ -254,6 +264,8 @@ static const struct api_answer *ask(struct fixture *f, enum who who, enum api_me
 		request.authorization = authorization;
 	request.now_ns = request.now_ns ? request.now_ns : START;
 	request.wall = 1704110400;
+	request.from.host = request.from.host ? request.from.host : "localhost:9797";
+	request.from.peer[15] = 1; /* ::1 */
 	take_query(f, path, &request);
 	free(f->answer.body);
 	f->answer = (struct api_answer){0};
@@ -272,7 +284,7 @@ static void check_shape(const struct api_answer *a, bool local)
 	assert_int_equal(!!a->allow, a->status == 405);
 	assert_int_equal(!!a->retry_s, a->status == 429 || (a->status == 503 && a->retry_s));
 	assert_int_equal(*a->location != 0, a->status == 303);
-	if (!local && a->status != 303 && !strstr(a->type, "version="))
+	if (!local && !a->page && a->status != 303 && !strstr(a->type, "version="))
 		assert_string_equal(a->type, JSON);
 	if (!strcmp(a->type, JSON)) {
 		root = json_loads(a->body, JSON_REJECT_DUPLICATES, NULL);
@@ -437,8 +449,9 @@ static void logging_in_and_out(void **state)
 	snprintf(cookie, sizeof(cookie), AUTH_COOKIE "=%s", f->answer.session);
 	with.cookie = cookie;
 	assert_int_equal(ask(f, NOBODY, API_GET, "/x" METRICS, &with)->status, 200);
-	assert_int_equal(ask(f, NOBODY, API_GET, "/x/", &with)->status, 303);
-	assert_string_equal(f->answer.location, "/x" METRICS "/");
+	assert_int_equal(ask(f, NOBODY, API_GET, "/x", &with)->status, 303);
+	assert_string_equal(f->answer.location, "/x/");
+	assert_int_equal(ask(f, NOBODY, API_GET, "/x/", &with)->status, 200);
 	assert_int_equal(ask(f, NOBODY, API_GET, "/x/metrics", &with)->status, 200);
 	assert_int_equal(ask(f, NOBODY, API_GET, "/x/login?code=" CODE, NULL)->status, 401);
 	assert_int_equal(ask(f, NOBODY, API_POST, "/x/logout", &with)->status, 200);

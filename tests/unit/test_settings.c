@@ -26,8 +26,18 @@
 #define COMM "comm takes a process name of 1 to 15 bytes, as in /proc/PID/comm, not "
 #define LINE "a line must be `[section]', `key = value' or begin with ; or #"
 #define KEYS                                                                                       \
-	"it takes listen, db, run-dir, insecure-listen, port, pid, comm, cgroup, netns, "          \
-	"base-path, log-level"
+	"it takes listen, db, run-dir, insecure-listen, tls-cert, tls-key, port, pid, comm, "      \
+	"cgroup, netns, base-path, host, trusted-proxy, log-level"
+#define VERDICT_KEYS                                                                               \
+	"it takes errors-factor, errors-least, latency-factor, latency-least, drop-percent, "      \
+	"drop-least"
+#define FILE_PATH(key) key " takes the absolute path of a file, at most 255 bytes, not "
+#define NUMBER(key) key " takes a number above 0, at most 1000000, not "
+#define NAMES                                                                                      \
+	"host takes names without a port, separated by commas, as in metrics.example.org, not "
+#define PROXIES                                                                                    \
+	"trusted-proxy takes addresses or networks separated by commas, as in 192.0.2.7 or "       \
+	"10.0.0.0/8, not "
 #define BYTES_50 "12345678901234567890123456789012345678901234567890"
 
 /* A file, and either the values that it gives, "key value" each, or the line and why it is refused. */
@@ -49,6 +59,19 @@ struct row {
 	{                                                                                          \
 		.sentence = (words), .text = "# x\n[agent]\n" key " = " value "\n", .line = 3,     \
 		.refused = why "`" value "'"                                                       \
+	}
+
+#define VERDICT(key, value)                                                                        \
+	{                                                                                          \
+		.sentence = key " is of the verdict", .text = "[verdict]\n" key " = " value "\n",  \
+		.gives = {                                                                         \
+			key " " value                                                              \
+		}                                                                                  \
+	}
+#define BAD_VERDICT(words, key, value)                                                             \
+	{                                                                                          \
+		.sentence = (words), .text = "# x\n[verdict]\n" key " = " value "\n", .line = 3,   \
+		.refused = NUMBER(key) "`" value "'"                                               \
 	}
 
 static const struct row rows[] = {
@@ -119,6 +142,40 @@ static const struct row rows[] = {
 	BAD("a switch in capitals", "insecure-listen", "Yes", SWITCH),
 	BAD("an empty switch", "insecure-listen", "", SWITCH),
 
+	GOOD("a certificate", "tls-cert", "/etc/x.pem", "/etc/x.pem"),
+	GOOD("no certificate", "tls-cert", "", ""),
+	BAD("a relative certificate", "tls-cert", "x.pem", FILE_PATH("tls-cert")),
+	GOOD("a key", "tls-key", "/etc/x.key", "/etc/x.key"),
+	BAD("a relative key", "tls-key", "x.key", FILE_PATH("tls-key")),
+	GOOD("names of ours", "host", "a.example.org,b", "a.example.org,b"),
+	BAD("a name with a port", "host", "a:80", NAMES),
+	BAD("a name with a scheme", "host", "http://a", NAMES),
+	BAD("no name", "host", "", NAMES),
+	GOOD("proxies", "trusted-proxy", "10.0.0.0/8,::1", "10.0.0.0/8,::1"),
+	BAD("a proxy by name", "trusted-proxy", "proxy", PROXIES),
+	BAD("bits behind a network's length", "trusted-proxy", "10.0.0.1/8", PROXIES),
+	BAD("a list of proxies with a hole", "trusted-proxy", "10.0.0.1,,::1", PROXIES),
+	{"host again adds", "[agent]\nhost = a\nhost = b\n", .gives = {"host a,b"}},
+	VERDICT("errors-factor", "2.5"),
+	VERDICT("errors-least", "10"),
+	VERDICT("latency-factor", "4"),
+	VERDICT("latency-least", "0.25"),
+	VERDICT("drop-percent", "50"),
+	VERDICT("drop-least", "100"),
+	BAD_VERDICT("a factor of nothing", "errors-factor", "0"),
+	BAD_VERDICT("a negative factor", "errors-factor", "-1"),
+	BAD_VERDICT("a factor in words", "latency-factor", "three"),
+	BAD_VERDICT("a factor with an exponent", "latency-factor", "1e3"),
+	BAD_VERDICT("an empty number", "drop-least", ""),
+	{.sentence = "a key of the agent in the verdict",
+	 .text = "[verdict]\nport = 80\n",
+	 .line = 2,
+	 .refused = "[verdict] has no key `port'; " VERDICT_KEYS},
+	{.sentence = "a key of the verdict in the agent",
+	 .text = "[agent]\ndrop-least = 1\n",
+	 .line = 2,
+	 .refused = "[agent] has no key `drop-least'; " KEYS},
+
 	GOOD("ports", "port", "80,443", "80,443"),
 	BAD("a port by name", "port", "http", PORTS),
 	BAD("ports apart from their comma", "port", "80, 443", PORTS),
@@ -173,23 +230,23 @@ static const struct row rows[] = {
 	{.sentence = "an unknown section",
 	 .text = "[agent]\n[agents]\n",
 	 .line = 2,
-	 .refused = "there is no section `[agents]'; this version knows [agent]"},
+	 .refused = "there is no section `[agents]'; this version knows [agent], [verdict]"},
 	{.sentence = "an unknown section with known keys",
 	 .text = "[server]\nport = 1\n",
 	 .line = 1,
-	 .refused = "there is no section `[server]'; this version knows [agent]"},
+	 .refused = "there is no section `[server]'; this version knows [agent], [verdict]"},
 	{.sentence = "a section in capitals",
 	 .text = "[Agent]\n",
 	 .line = 1,
-	 .refused = "there is no section `[Agent]'; this version knows [agent]"},
+	 .refused = "there is no section `[Agent]'; this version knows [agent], [verdict]"},
 	{.sentence = "a section with blanks",
 	 .text = "[ agent ]\n",
 	 .line = 1,
-	 .refused = "there is no section `[ agent ]'; this version knows [agent]"},
+	 .refused = "there is no section `[ agent ]'; this version knows [agent], [verdict]"},
 	{.sentence = "a section that does not end",
 	 .text = "[agent\nport = 1\n",
 	 .line = 1,
-	 .refused = "there is no section `[agent'; this version knows [agent]"},
+	 .refused = "there is no section `[agent'; this version knows [agent], [verdict]"},
 	{.sentence = "a key behind the section",
 	 .text = "[agent] port = 80\n",
 	 .line = 1,
@@ -247,9 +304,17 @@ static void check_row(void **state)
 
 static void every_key_has_a_row(void **state)
 {
-	static const char *const keys[] = {"listen", "db",        "run-dir",  "insecure-listen",
-					   "port",   "pid",       "comm",     "cgroup",
-					   "netns",  "base-path", "log-level"};
+	static const char *const keys[] = {"listen",        "db",
+					   "run-dir",       "insecure-listen",
+					   "tls-cert",      "tls-key",
+					   "port",          "pid",
+					   "comm",          "cgroup",
+					   "netns",         "base-path",
+					   "host",          "trusted-proxy",
+					   "log-level",     "errors-factor",
+					   "errors-least",  "latency-factor",
+					   "latency-least", "drop-percent",
+					   "drop-least"};
 
 	(void)state;
 	assert_int_equal(COUNT(keys), NR_SETTINGS);
@@ -418,12 +483,13 @@ static void flags_win_over_files(void **state)
 /* Every key of [agent] is a flag with the same checks. */
 static void every_key_is_a_flag(void **state)
 {
-	static const char *const good[NR_SETTINGS] = {"[::1]:1", "/d", "/r", NULL, "1,2",    "3",
-						      "c",       "g",  "n",  "/b", "warning"};
+	static const char *const good[] = {"[::1]:1", "/d", "/r", NULL, "/c",  "/k", "1,2",    "3",
+					   "c",       "g",  "n",  "/b", "h,i", "::", "warning"};
 	char flag[64], error[512];
 
 	(void)state;
-	for (int id = 0; id < NR_SETTINGS; id++) {
+	assert_int_equal(COUNT(good), SETTING_ERRORS_FACTOR); /* the first one of the verdict */
+	for (int id = 0; id < SETTING_ERRORS_FACTOR; id++) {
 		char *argv[3] = {"run", flag, (char *)(uintptr_t)good[id]};
 		struct options options;
 
@@ -439,6 +505,8 @@ static void every_key_is_a_flag(void **state)
 		argv[2] = "";
 		if (id == SETTING_BASE_PATH)
 			argv[2] = "/";
+		if (id == SETTING_TLS_CERT || id == SETTING_TLS_KEY)
+			argv[2] = "x";
 		assert_int_equal(
 			options_parse(3, argv, OPTIONS_SETTINGS, &options, error, sizeof(error)),
 			-EINVAL);

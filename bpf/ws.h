@@ -40,6 +40,7 @@ enum ws_flag {
 	WS_BROKEN = 16,    /* violation: the rest of the stream is not parsed */
 	WS_UNKNOWN = 32,   /* frame boundary lost */
 	WS_EXTENDED = 64,  /* an extension was agreed on: RSV1 is no breach */
+	WS_RESYNCED = 128, /* the boundary was found by resync.h, so a breach may be our mistake */
 };
 
 /* Where in hdr[] a frame's facts are while its payload passes; [0] and [1] stay as they came. */
@@ -50,9 +51,20 @@ enum {
 };
 #define WS_SCRATCH (2 * 16)
 
+/* A boundary that is being looked for (resync.h); it stands where payload_left does otherwise. */
+struct ws_chain {
+	__u32 left;   /* payload left of the chain's current frame */
+	__u16 tries;  /* chains that were begun in vain, saturating */
+	__u8 headers; /* plausible headers in a row */
+	__u8 bits;    /* of evidence, saturating */
+};
+
 /* Carried from call to call, 24 bytes per direction. All zero is the start of a stream. */
 struct ws_stream {
-	__u64 payload_left; /* of the current frame, when WS_IN_FRAME */
+	union {
+		__u64 payload_left;    /* of the current frame, when WS_IN_FRAME */
+		struct ws_chain chain; /* when WS_UNKNOWN */
+	};
 	__u8 hdr[WS_HEADER_MAX];
 	__u8 hdr_len; /* bytes of a header that is still incomplete; 0 when WS_IN_FRAME */
 	__u8 flags;   /* enum ws_flag */
@@ -84,18 +96,14 @@ struct ws_tally {
 	__u64 close_from; /* its address */
 };
 
+/* Without branches: the verifier would follow each length through all that comes after. */
 PURE __u32 ws_header_len(__u8 b1)
 {
 	__u32 len = b1 & 0x7f;
-	__u32 need = 2;
+	__u32 extended = (len + 2) >> 7;  /* 126 or 127 */
+	__u32 long_form = (len + 1) >> 7; /* 127 */
 
-	if (len == 126)
-		need += 2;
-	else if (len == 127)
-		need += 8;
-	if (b1 & WS_MASK)
-		need += 4;
-	return need;
+	return 2 + 2 * extended + 6 * long_form + (b1 >> 7) * 4;
 }
 
 PURE __u64 ws_payload_len(const __u8 *h)
@@ -109,6 +117,15 @@ PURE __u64 ws_payload_len(const __u8 *h)
 		       (__u64)h[5] << 32 | (__u64)h[6] << 24 | (__u64)h[7] << 16 |
 		       (__u64)h[8] << 8 | h[9];
 	return len;
+}
+
+/* The frame boundary is lost: nothing is known of what comes, until resync.h finds it again. */
+PURE void ws_lose(struct ws_stream *s)
+{
+	s->payload_left = 0;
+	s->hdr_len = 0;
+	s->flags &= WS_SAW_CLOSE | WS_EXTENDED | WS_BROKEN;
+	s->flags |= WS_UNKNOWN;
 }
 
 /* Whether a header is a breach of RFC 6455, given what the stream is in the middle of. */
@@ -281,7 +298,7 @@ PURE __u64 ws_step(struct ws_stream *s, struct ws_tally *t, __u8 *scratch, __u64
 			__builtin_memcpy(scratch, s->hdr, WS_HEADER_MAX);
 		if (ws_read(scratch + have, want, from)) {
 			t->unread++;
-			s->flags |= WS_UNKNOWN;
+			ws_lose(s);
 			t->gap += len;
 			return len;
 		}
@@ -296,6 +313,11 @@ PURE __u64 ws_step(struct ws_stream *s, struct ws_tally *t, __u8 *scratch, __u64
 		t->header += taken;
 		payload = ws_payload_len(scratch);
 		t->violation = ws_check(scratch, payload, s->flags, direction);
+		if (t->violation && (s->flags & WS_RESYNCED)) {
+			t->violation = VIOLATION_NONE;
+			ws_lose(s);
+			return taken;
+		}
 		if (t->violation) {
 			s->flags |= WS_BROKEN;
 			s->hdr_len = 0;
@@ -311,10 +333,7 @@ PURE __u64 ws_step(struct ws_stream *s, struct ws_tally *t, __u8 *scratch, __u64
 	return taken + n;
 }
 
-/*
- * Whether an event of n bytes lies inside one payload, so that its bytes need not be found. A
- * stream that is lost inside a frame keeps WS_IN_FRAME, but payload_left says nothing any more.
- */
+/* Whether an event of n bytes lies inside one payload, so that its bytes need not be found. */
 PURE int ws_inside_payload(const struct ws_stream *s, __u64 n)
 {
 	return (s->flags & (WS_IN_FRAME | WS_BROKEN | WS_UNKNOWN)) == WS_IN_FRAME &&
@@ -333,7 +352,7 @@ PURE void ws_gap(struct ws_stream *s, struct ws_tally *t, __u64 n)
 	if (ws_inside_payload(s, n))
 		ws_payload(s, t, 0, n);
 	else
-		s->flags |= WS_UNKNOWN;
+		ws_lose(s);
 }
 
 #endif

@@ -4,7 +4,7 @@
 #   tests/bpf/             the pure headers in the kernel against the host, and the verifier's opinion
 # Tests of the pure headers need no object of user/; all others link with all of them but main.o.
 
-PURE := hist ws pair http1 accept
+PURE := hist ws resync pair http1 accept
 
 UNITS := $(patsubst tests/unit/test_%.c,%,$(wildcard tests/unit/test_*.c))
 FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))

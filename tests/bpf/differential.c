@@ -59,10 +59,11 @@ struct result {
 	unsigned long units; /* of work, so that "equal" does not mean "nothing happened" */
 };
 
-enum { WS, HTTP1, PAIR, HIST, ACCEPT, NR_HEADERS };
+enum { WS, RESYNC, HTTP1, PAIR, HIST, ACCEPT, NR_HEADERS };
 
 static struct result results[NR_HEADERS] = {
-	{.name = "ws"}, {.name = "http1"}, {.name = "pair"}, {.name = "hist"}, {.name = "accept"},
+	{.name = "ws"},   {.name = "resync"}, {.name = "http1"},
+	{.name = "pair"}, {.name = "hist"},   {.name = "accept"},
 };
 static struct harness *harness;
 
@@ -104,6 +105,20 @@ static void differ_ws(const struct ws_in *in, const char *what)
 	run(WS, harness->progs.run_ws);
 	results[WS].units += host.steps;
 	compare(WS, &harness->bss->ws_out, &host, sizeof(host), what);
+}
+
+static void differ_resync(const struct resync_in *in, const char *what)
+{
+	static struct resync_out host;
+
+	memset(&host, 0, sizeof(host));
+	for (uint32_t i = 0; i < SCENARIO_STEPS && !scenario_resync_step(in, &host); i++)
+		;
+	harness->bss->resync_in = *in;
+	memset(&harness->bss->resync_out, 0, sizeof(host));
+	run(RESYNC, harness->progs.run_resync);
+	results[RESYNC].units += host.proven;
+	compare(RESYNC, &harness->bss->resync_out, &host, sizeof(host), what);
 }
 
 static void differ_http1(const struct http1_in *in, const char *what)
@@ -191,6 +206,17 @@ static void input_ws(const uint8_t *data, size_t size, const char *what)
 	differ_ws(&in, what);
 }
 
+static void input_resync(const uint8_t *data, size_t size, const char *what)
+{
+	struct resync_in in = {0};
+	struct input input;
+
+	input_parse(&input, data, size);
+	in.pieces = pieces_of(in.piece, &input);
+	in.need = input.what >> 1 & 1;
+	differ_resync(&in, what);
+}
+
 static void input_http1(const uint8_t *data, size_t size, const char *what)
 {
 	struct http1_in in = {0};
@@ -246,8 +272,8 @@ static void input_accept(const uint8_t *data, size_t size, const char *what)
 }
 
 typedef void (*input_fn)(const uint8_t *data, size_t size, const char *what);
-static const input_fn input_fns[NR_HEADERS] = {input_ws, input_http1, input_pair, input_hist,
-					       input_accept};
+static const input_fn input_fns[NR_HEADERS] = {input_ws,   input_resync, input_http1,
+					       input_pair, input_hist,   input_accept};
 
 /* ------------------------------------------------------------------------------------------ */
 /* Where inputs come from */
@@ -345,6 +371,15 @@ static void random_ws(uint64_t *seed, const char *what)
 		at[d] += p->len < left ? p->len : left;
 	}
 	differ_ws(&in, what);
+	/* the same without the handshake before it: one direction, as events */
+	for (uint32_t d = 0; d < NR_DIRECTIONS; d++) {
+		struct resync_in late = {.need = (uint32_t)random_below(seed, 2)};
+
+		for (uint32_t i = 0; i < in.pieces; i++)
+			if (in.piece[i].direction == d)
+				late.piece[late.pieces++] = in.piece[i];
+		differ_resync(&late, what);
+	}
 }
 
 static void random_http1(uint64_t *seed, const char *what)
@@ -417,6 +452,7 @@ static void differ_random(unsigned long rounds)
 		random_bytes(HIST, &seed, 8 * SCENARIO_VALUES, what);
 		random_bytes(ACCEPT, &seed, 64, what);
 		random_bytes(WS, &seed, 512, what);
+		random_bytes(RESYNC, &seed, 512, what);
 	}
 }
 

@@ -20,6 +20,8 @@ static inline __attribute__((always_inline)) int ws_read(void *to, __u32 len, __
 
 struct ws_in ws_in;
 struct ws_out ws_out;
+struct resync_in resync_in;
+struct resync_out resync_out;
 struct http1_in http1_in;
 struct http1_out http1_out;
 struct pair_in pair_in;
@@ -34,6 +36,11 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 static long ws_next(__u32 i, void *ctx)
 {
 	return scenario_ws_step(&ws_in, &ws_out);
+}
+
+static long resync_next(__u32 i, void *ctx)
+{
+	return scenario_resync_step(&resync_in, &resync_out);
 }
 
 static long http1_next(__u32 i, void *ctx)
@@ -55,6 +62,13 @@ SEC("syscall")
 int run_ws(void *ctx)
 {
 	bpf_loop(SCENARIO_STEPS, ws_next, NULL, 0);
+	return 0;
+}
+
+SEC("syscall")
+int run_resync(void *ctx)
+{
+	bpf_loop(SCENARIO_STEPS, resync_next, NULL, 0);
 	return 0;
 }
 

@@ -12,6 +12,7 @@
 #include "hist.h"
 #include "http1.h"
 #include "pair.h"
+#include "resync.h"
 #include "ws.h"
 
 #define SCENARIO_PIECES 64 /* calls of one scenario; a power of two, used as an index mask */
@@ -55,6 +56,29 @@ struct ws_out {
 	__u32 unread_reasons;
 	__u32 pad;
 	__u8 reason[NR_DIRECTIONS][2 * SCENARIO_REASON]; /* as it passed: masked */
+};
+
+struct resync_in {
+	struct piece piece[SCENARIO_PIECES]; /* each an event; the direction is the first's */
+	__u32 pieces;
+	__u32 need; /* enum resync_need */
+};
+
+struct resync_trace { /* after an event */
+	struct ws_stream stream;
+	struct resync_held held;
+	struct ws_tally tally;
+};
+
+struct resync_out {
+	struct resync_trace trace[SCENARIO_PIECES];
+	struct ws_stream stream;
+	struct resync_held held;
+	__u64 taken;  /* of the current event */
+	__u32 piece;  /* current */
+	__u32 proven; /* events up to the proof */
+	__u32 steps;
+	__u32 pad;
 };
 
 struct http1_in {
@@ -160,6 +184,46 @@ PURE int scenario_ws_step(const struct ws_in *in, struct ws_out *out)
 	scenario_pair(&out->pair, &trace->pair_tally, &trace->tally, direction, p->now_ns);
 	trace->stream = *s;
 	trace->pair = out->pair;
+	out->taken = 0;
+	out->piece++;
+	return 0;
+}
+
+/* One step of one event, until all are used up. */
+PURE int scenario_resync_step(const struct resync_in *in, struct resync_out *out)
+{
+	__u32 i = out->piece & (SCENARIO_PIECES - 1);
+	const struct piece *p = &in->piece[i];
+	struct resync_trace *trace = &out->trace[i];
+	struct ws_stream *s = &out->stream;
+	__u8 scratch[WS_SCRATCH] = {0};
+	struct resync_piece piece = {.direction = in->piece[0].direction & 1, .need = in->need & 1};
+
+	if (out->piece >= in->pieces || out->piece >= SCENARIO_PIECES)
+		return 1;
+	if (!out->steps++)
+		s->flags = WS_UNKNOWN;
+	piece.from = p->from + out->taken;
+	piece.len = p->len - out->taken;
+	piece.left = piece.len;
+	piece.total = p->len;
+	if (p->kind == PIECE_GAP) {
+		if (s->flags & WS_UNKNOWN)
+			resync_gap(s, &out->held, p->len);
+		else
+			ws_gap(s, &trace->tally, p->len);
+		out->taken = p->len;
+	} else if (piece.len && (s->flags & WS_UNKNOWN)) {
+		out->taken += resync_step(s, &out->held, &trace->tally, scratch, &piece);
+		out->proven += !(s->flags & WS_UNKNOWN);
+	} else if (piece.len) {
+		out->taken += ws_step(s, &trace->tally, scratch, piece.from, piece.len,
+				      piece.direction);
+	}
+	if (out->taken < p->len)
+		return 0;
+	trace->stream = *s;
+	trace->held = out->held;
 	out->taken = 0;
 	out->piece++;
 	return 0;

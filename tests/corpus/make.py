@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Writes the seed corpora of ws, http1, pair, hist, accept, decode, handshake, label, point, http and
-gate: tests/corpus/NAME/seed-*.
+"""Writes the seed corpora of ws, resync, http1, pair, hist, accept, decode, handshake, label, point,
+http and gate: tests/corpus/NAME/seed-*.
 
 The same files every time, so that a change here shows in git. What fuzzing found lies beside them,
 under its hash (make corpus-merge). The form of the files is in tests/fuzz/input.h and
@@ -103,6 +103,47 @@ def ws_seeds():
         yield f"close-cut-{n}", ws(CLIENT, whole, [6 + n, 1] if n else [6])
     for n in range(1, 14):
         yield f"header-cut-{n}", ws(CLIENT, frame(2, length=65536, mask=m) + b"x", [n])
+
+
+def resync_seeds():
+    m = [bytes([0xA1 + i, 0xB2, 0xC3 ^ i, 0xD4]) for i in range(9)]
+    known = 2
+
+    def client(n, size=20, opcode=1):
+        return [frame(opcode, bytes(i & 255 ^ 0x55 for i in range(size)), mask=m[i % 9]) for i in range(n)]
+
+    def server(n, size=20, opcode=1):
+        return [frame(opcode, bytes(i & 255 ^ 0x55 for i in range(size))) for i in range(n)]
+
+    def events(what, frames):
+        return ws(what, b"".join(frames), [len(f) for f in frames])
+
+    yield "lock-step-client", events(CLIENT, client(6))
+    yield "lock-step-server", events(SERVER, server(6))
+    yield "lock-step-known", events(CLIENT | known, client(4, 70))
+    yield "small-server", events(SERVER, server(7, 1))
+    yield "pings", events(SERVER, server(6, 0, 9))
+    yield "pongs", events(CLIENT, client(6, 0, 10))
+    yield "empty-text", events(SERVER, server(6, 0))
+    yield "pipelined", ws(CLIENT, b"".join(client(9)))
+    yield "pipelined-cut", ws(CLIENT, b"".join(client(9)), [31] * 8)
+    yield "byte-by-byte", ws(CLIENT, b"".join(client(6, 1)), [1] * 42)
+    yield "apart", ws(SERVER, b"".join(server(6)), [2, 20] * 6)
+    yield "apart-client", ws(CLIENT, b"".join(client(6)), [2, 4, 20] * 6)
+    yield "long", ws(SERVER, b"".join(server(6, 300)), [100] * 18)
+    yield "middle", events(SERVER, [b"abcdefgh", *server(5)])
+    yield "wrong-start", events(SERVER, [b"\x82\x7e\xff\xffab", *server(5)])
+    yield "gap", ws(SERVER, b"".join(server(8)), [22, 22, gap(22), 22, 22, 22, 22])
+    yield "gap-in-payload", ws(SERVER, b"".join(server(6)), [5, gap(17)] * 6)
+    yield "huge-gap", ws(SERVER, b"".join(server(6)), [22, unseen(40), 22, 22, 22, 22])
+    yield "close", events(SERVER, [*server(2), frame(8, b"\x03\xe8bye"), *server(2)])
+    yield "fragments", events(CLIENT, [frame(1, b"a" * 30, fin=False, mask=m[0]), frame(9, b"p", mask=m[1]),
+                                       frame(0, b"b" * 30, mask=m[2]), *client(3)])
+    yield "deflate", events(SERVER, [frame(1, b"x" * 40, rsv=4) for _ in range(5)])
+    yield "breach-after", events(SERVER, [*server(5), b"\x83\x01x", *server(3)])
+    yield "http", ws(CLIENT, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 4, [27] * 4)
+    yield "equal-numbers", ws(SERVER, b"\x81\x00" * 60, [2] * 40)
+    yield "equal-bytes", ws(CLIENT, b"\x82" * 120, [9] * 12)
 
 
 def mask_again(unmasked, m):
@@ -542,7 +583,7 @@ def gate_seeds():
 
 def main():
     for name, seeds in {
-        "ws": ws_seeds, "http1": http1_seeds, "pair": pair_seeds, "hist": hist_seeds,
+        "ws": ws_seeds, "resync": resync_seeds, "http1": http1_seeds, "pair": pair_seeds, "hist": hist_seeds,
         "accept": accept_seeds, "decode": decode_seeds, "handshake": handshake_seeds,
         "label": label_seeds, "point": point_seeds, "http": http_seeds, "gate": gate_seeds,
     }.items():

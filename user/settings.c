@@ -17,7 +17,11 @@
 #include "network.h"
 
 #define AGENT "agent"
-#define SECTIONS "[" AGENT "], [verdict]"
+#define STORE "store"
+#define SECTIONS "[" AGENT "], [verdict], [" STORE "]"
+
+#define KEEP_YEARS_MAX 20
+#define ROWS_MOST 10000000
 
 #define ROW(NAME, section_, key_, value_, text_, live_)                                            \
 	[SETTING_##NAME] = {section_, key_, value_, text_, live_},
@@ -30,6 +34,9 @@ const struct settings_row settings_rows[NR_SETTINGS] = {
 #undef X
 #define X(NAME, key, value, default_, text) ROW(NAME, "verdict", key, value, text, true)
 			SETTINGS_VERDICT(X)
+#undef X
+#define X(NAME, key, value, default_, text) ROW(NAME, STORE, key, value, text, false)
+				SETTINGS_STORE(X)
 #undef X
 };
 #undef ROW
@@ -135,6 +142,47 @@ static int check_file(const struct check *check, const char *value)
 	return 0;
 }
 
+/* "48h": a whole number and a unit, which is one of these letters. 0 and *ret_amount, or -EINVAL. */
+static int amount_parse(const char *value, const char *letters, const uint64_t *units,
+			uint64_t *ret_amount)
+{
+	size_t digits = strspn(value, "0123456789");
+	const char *letter = value[digits] ? strchr(letters, value[digits]) : NULL;
+
+	if (!digits || digits > 9 || !letter || value[digits + 1])
+		return -EINVAL;
+	*ret_amount = strtoull(value, NULL, 10) * units[letter - letters];
+	return 0;
+}
+
+#define TIME_LETTERS "hdy"
+static const uint64_t time_units[] = {3600, 86400, 365 * 86400};
+#define SIZE_LETTERS "MGT"
+static const uint64_t size_units[] = {1ull << 20, 1ull << 30, 1ull << 40};
+
+static int check_keep(const struct check *check, const char *value)
+{
+	uint64_t seconds;
+
+	if (amount_parse(value, TIME_LETTERS, time_units, &seconds) || seconds < 3600 ||
+	    seconds > KEEP_YEARS_MAX * 365ull * 86400)
+		return refuse(check,
+			      "%s takes a time from 1h to %dy, as in 48h, 30d or 2y, not `%s'",
+			      check->name, KEEP_YEARS_MAX, value);
+	return 0;
+}
+
+static int check_size(const struct check *check, const char *value)
+{
+	uint64_t bytes;
+
+	if (amount_parse(value, SIZE_LETTERS, size_units, &bytes) || bytes < 16ull << 20 ||
+	    bytes > 64ull << 40)
+		return refuse(check, "%s takes a size from 16M to 64T, as in 500M or 2G, not `%s'",
+			      check->name, value);
+	return 0;
+}
+
 static int check_host(const struct check *check, const char *value)
 {
 	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -175,6 +223,17 @@ static int check_number(const struct check *check, const char *value)
 	    number > 1e6)
 		return refuse(check, "%s takes a number above 0, at most 1000000, not `%s'",
 			      check->name, value);
+	return 0;
+}
+
+static int check_rows(const struct check *check, const char *value)
+{
+	size_t digits = strspn(value, "0123456789");
+	long rows = strtol(value, NULL, 10);
+
+	if (!digits || value[digits] || digits > 9 || rows < 1 || rows > ROWS_MOST)
+		return refuse(check, "%s takes a whole number from 1 to %d, not `%s'", check->name,
+			      ROWS_MOST, value);
 	return 0;
 }
 
@@ -254,6 +313,15 @@ static int check_value(const struct check *check, enum setting_id id, const char
 	case SETTING_DROP_PERCENT:
 	case SETTING_DROP_LEAST:
 		return check_number(check, value);
+	case SETTING_KEEP_RAW:
+	case SETTING_KEEP_5M:
+	case SETTING_KEEP_1H:
+	case SETTING_KEEP_ROWS:
+		return check_keep(check, value);
+	case SETTING_ROWS_MAX:
+		return check_rows(check, value);
+	case SETTING_STORE_MAX:
+		return check_size(check, value);
 	case SETTING_LOG_LEVEL:
 		return check_log_level(check, value);
 	default:
@@ -331,6 +399,17 @@ const char *settings_next(const struct settings *settings, enum setting_id id, s
 		return NULL;
 	*at += strlen(value) + 1;
 	return value;
+}
+
+uint64_t settings_amount(const struct settings *settings, enum setting_id id)
+{
+	const char *value = settings_text(settings, id);
+	uint64_t amount = 0;
+
+	if (amount_parse(value, TIME_LETTERS, time_units, &amount) &&
+	    amount_parse(value, SIZE_LETTERS, size_units, &amount))
+		amount = strtoull(value, NULL, 10);
+	return amount;
 }
 
 bool settings_yes(const struct settings *settings, enum setting_id id)

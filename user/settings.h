@@ -51,7 +51,15 @@
 	X(LATENCY_LEAST, "latency-least", "MS", "5", "and at least so many milliseconds")          \
 	X(DROP_PERCENT, "drop-percent", "N", "30", "fall of open connections within a minute")     \
 	X(DROP_LEAST, "drop-least", "N", "10", "and from at least so many")
-#define SETTINGS(X) SETTINGS_FIXED(X) SETTINGS_LIVE(X) SETTINGS_VERDICT(X)
+/* [store]: how much history is kept. Need a restart. */
+#define SETTINGS_STORE(X)                                                                          \
+	X(KEEP_RAW, "keep-raw", "TIME", "48h", "points of 10 seconds")                             \
+	X(KEEP_5M, "keep-5m", "TIME", "30d", "points of 5 minutes")                                \
+	X(KEEP_1H, "keep-1h", "TIME", "2y", "points of an hour, and events")                       \
+	X(KEEP_ROWS, "keep-rows", "TIME", "7d", "closed connections and errors, one by one")       \
+	X(ROWS_MAX, "rows-max", "N", "200000", "connections a day, and as many errors")            \
+	X(STORE_MAX, "size-max", "SIZE", "2G", "all files of the store")
+#define SETTINGS(X) SETTINGS_FIXED(X) SETTINGS_LIVE(X) SETTINGS_VERDICT(X) SETTINGS_STORE(X)
 
 #define X(NAME, ...) SETTING_##NAME,
 enum setting_id { SETTINGS(X) NR_SETTINGS };
@@ -100,6 +108,8 @@ const char *settings_text(const struct settings *settings, enum setting_id id);
 double settings_number(const struct settings *settings, enum setting_id id);
 /* Of a key with several values: each after the one before, NULL at the end. at: 0 at first. */
 const char *settings_next(const struct settings *settings, enum setting_id id, size_t *at);
+/* Of a TIME: seconds. Of a SIZE: bytes. */
+uint64_t settings_amount(const struct settings *settings, enum setting_id id);
 bool settings_yes(const struct settings *settings, enum setting_id id);
 enum log_level settings_log_level(const struct settings *settings);
 /* Borrows the paths of settings. Values were checked when they were set. */

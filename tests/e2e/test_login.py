@@ -314,7 +314,7 @@ def test_wrong_settings_are_refused_in_words(arguments, why):
 
 @pytest.mark.parametrize("text, why", [
     ("[verdict]\nerrors-factor = 0\n", "errors-factor takes a number above 0"), ("[verdict]\nlisten = 127.0.0.1:1\n", "[verdict] has no key `listen'; it takes errors-factor,"),
-    ("[agent]\ndrop-least = 1\n", "[agent] has no key `drop-least'"), ("[verdicts]\n", "there is no section `[verdicts]'; this version knows [agent], [verdict]"),
+    ("[agent]\ndrop-least = 1\n", "[agent] has no key `drop-least'"), ("[verdicts]\n", "there is no section `[verdicts]'; this version knows [agent], [verdict], [store]"),
 ])
 def test_sections_of_the_configuration_are_kept_apart(tmp_path, text, why):
     config = tmp_path / "wsvitals.conf"

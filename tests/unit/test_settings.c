@@ -74,6 +74,22 @@ struct row {
 		.refused = NUMBER(key) "`" value "'"                                               \
 	}
 
+#define STORE(key, value)                                                                          \
+	{                                                                                          \
+		.sentence = key " = " value " is of the store",                                    \
+		.text = "[store]\n" key " = " value "\n", .gives = {                               \
+			key " " value                                                              \
+		}                                                                                  \
+	}
+#define BAD_STORE(words, key, value, why)                                                          \
+	{                                                                                          \
+		.sentence = (words), .text = "# x\n[store]\n" key " = " value "\n", .line = 3,     \
+		.refused = why "`" value "'"                                                       \
+	}
+#define KEEPS(key) key " takes a time from 1h to 20y, as in 48h, 30d or 2y, not "
+#define SIZE "size-max takes a size from 16M to 64T, as in 500M or 2G, not "
+#define ROWS "rows-max takes a whole number from 1 to 10000000, not "
+
 static const struct row rows[] = {
 	{"an empty file changes nothing", "",
 	 .gives = {"listen 127.0.0.1:9797", "port ", "log-level info"}},
@@ -176,6 +192,33 @@ static const struct row rows[] = {
 	 .line = 2,
 	 .refused = "[agent] has no key `drop-least'; " KEYS},
 
+	STORE("keep-raw", "1h"),
+	STORE("keep-5m", "45d"),
+	STORE("keep-1h", "20y"),
+	STORE("keep-rows", "30d"),
+	STORE("rows-max", "1"),
+	STORE("size-max", "16M"),
+	STORE("size-max", "64T"),
+	BAD_STORE("a time without a unit", "keep-raw", "48", KEEPS("keep-raw")),
+	BAD_STORE("a time of two units", "keep-raw", "1d12h", KEEPS("keep-raw")),
+	BAD_STORE("a time that is none", "keep-5m", "", KEEPS("keep-5m")),
+	BAD_STORE("a time that is too long", "keep-1h", "21y", KEEPS("keep-1h")),
+	BAD_STORE("a time that would wrap", "keep-rows", "99999999999y", KEEPS("keep-rows")),
+	BAD_STORE("a negative time", "keep-rows", "-1d", KEEPS("keep-rows")),
+	BAD_STORE("no time at all", "keep-raw", "0h", KEEPS("keep-raw")),
+	BAD_STORE("a size in kilobytes", "size-max", "99999K", SIZE),
+	BAD_STORE("a size below the least", "size-max", "15M", SIZE),
+	BAD_STORE("a size above the most", "size-max", "65T", SIZE),
+	BAD_STORE("a size with a point", "size-max", "1.5G", SIZE),
+	BAD_STORE("no rows", "rows-max", "0", ROWS),
+	BAD_STORE("more rows than can be", "rows-max", "10000001", ROWS),
+	BAD_STORE("rows in words", "rows-max", "many", ROWS),
+	{.sentence = "a key of the agent in the store",
+	 .text = "[store]\nport = 80\n",
+	 .line = 2,
+	 .refused = "[store] has no key `port'; it takes keep-raw, keep-5m, keep-1h, keep-rows, "
+		    "rows-max, size-max"},
+
 	GOOD("ports", "port", "80,443", "80,443"),
 	BAD("a port by name", "port", "http", PORTS),
 	BAD("ports apart from their comma", "port", "80, 443", PORTS),
@@ -230,23 +273,27 @@ static const struct row rows[] = {
 	{.sentence = "an unknown section",
 	 .text = "[agent]\n[agents]\n",
 	 .line = 2,
-	 .refused = "there is no section `[agents]'; this version knows [agent], [verdict]"},
+	 .refused =
+		 "there is no section `[agents]'; this version knows [agent], [verdict], [store]"},
 	{.sentence = "an unknown section with known keys",
 	 .text = "[server]\nport = 1\n",
 	 .line = 1,
-	 .refused = "there is no section `[server]'; this version knows [agent], [verdict]"},
+	 .refused =
+		 "there is no section `[server]'; this version knows [agent], [verdict], [store]"},
 	{.sentence = "a section in capitals",
 	 .text = "[Agent]\n",
 	 .line = 1,
-	 .refused = "there is no section `[Agent]'; this version knows [agent], [verdict]"},
+	 .refused =
+		 "there is no section `[Agent]'; this version knows [agent], [verdict], [store]"},
 	{.sentence = "a section with blanks",
 	 .text = "[ agent ]\n",
 	 .line = 1,
-	 .refused = "there is no section `[ agent ]'; this version knows [agent], [verdict]"},
+	 .refused =
+		 "there is no section `[ agent ]'; this version knows [agent], [verdict], [store]"},
 	{.sentence = "a section that does not end",
 	 .text = "[agent\nport = 1\n",
 	 .line = 1,
-	 .refused = "there is no section `[agent'; this version knows [agent], [verdict]"},
+	 .refused = "there is no section `[agent'; this version knows [agent], [verdict], [store]"},
 	{.sentence = "a key behind the section",
 	 .text = "[agent] port = 80\n",
 	 .line = 1,
@@ -314,7 +361,10 @@ static void every_key_has_a_row(void **state)
 					   "log-level",     "errors-factor",
 					   "errors-least",  "latency-factor",
 					   "latency-least", "drop-percent",
-					   "drop-least"};
+					   "drop-least",    "keep-raw",
+					   "keep-5m",       "keep-1h",
+					   "keep-rows",     "rows-max",
+					   "size-max"};
 
 	(void)state;
 	assert_int_equal(COUNT(keys), NR_SETTINGS);
@@ -327,6 +377,20 @@ static void every_key_has_a_row(void **state)
 				 !strncmp(rows[i].gives[0], keys[id], strlen(keys[id]));
 		assert_true(tried);
 	}
+}
+
+static void amounts_are_seconds_and_bytes(void **state)
+{
+	struct settings settings;
+
+	(void)state;
+	settings_default(&settings);
+	assert_int_equal(settings_amount(&settings, SETTING_KEEP_RAW), 48 * 3600);
+	assert_int_equal(settings_amount(&settings, SETTING_KEEP_5M), 30 * 86400);
+	assert_int_equal(settings_amount(&settings, SETTING_KEEP_1H), 2 * 365 * 86400);
+	assert_int_equal(settings_amount(&settings, SETTING_KEEP_ROWS), 7 * 86400);
+	assert_int_equal(settings_amount(&settings, SETTING_ROWS_MAX), 200000);
+	assert_int_equal(settings_amount(&settings, SETTING_STORE_MAX), 2ull << 30);
 }
 
 static void a_nul_byte(void **state)
@@ -584,6 +648,7 @@ int main(void)
 		SENTENCE("drop-ins in the order of their names",
 			 drop_ins_in_the_order_of_their_names),
 		SENTENCE("flags win over files", flags_win_over_files),
+		SENTENCE("amounts are seconds and bytes", amounts_are_seconds_and_bytes),
 		SENTENCE("every key is a flag", every_key_is_a_flag),
 		SENTENCE("values are printed with where they came from",
 			 what_is_printed_can_be_read_again),

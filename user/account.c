@@ -5,7 +5,7 @@
  * walk to walk and with the close record; so nothing counts twice, a sum never falls, and what was
  * walked but has no close record yet (its socket may linger) is there all the same.
  */
-#include "state.h"
+#include "ledger.h"
 
 struct counters {
 	uint32_t received, sent; /* wrap */
@@ -15,26 +15,35 @@ struct counters {
 static void traffic_add(struct aggregate *a, struct connection *connection,
 			const struct counters *now)
 {
-	struct traffic *traffic = &usage_row(a->usage, connection->row)->traffic;
-	uint32_t received = now->received - connection->received;
-	uint32_t sent = now->sent - connection->sent;
+	struct traffic more = {
+		.received = now->received - connection->received, /* modulo 2^32 */
+		.sent = now->sent - connection->sent,
+		.bytes_received = now->bytes_received - connection->bytes_received,
+		.bytes_sent = now->bytes_sent - connection->bytes_sent,
+	};
+	struct traffic *traffic;
 
-	traffic->received += received;
-	traffic->sent += sent;
-	traffic->bytes_received += now->bytes_received - connection->bytes_received;
-	traffic->bytes_sent += now->bytes_sent - connection->bytes_sent;
 	connection->received = now->received;
 	connection->sent = now->sent;
 	connection->bytes_received = now->bytes_received;
 	connection->bytes_sent = now->bytes_sent;
-	a->totals[usage_series(connection->server, connection->channel)].received += received;
-	a->totals[usage_series(connection->server, connection->channel)].sent += sent;
+	ledger_traffic(a->ledger, connection, &more);
+	if (connection->row == USAGE_NONE)
+		return;
+	traffic = &usage_row(a->usage, connection->row)->traffic;
+	traffic->received += more.received;
+	traffic->sent += more.sent;
+	traffic->bytes_received += more.bytes_received;
+	traffic->bytes_sent += more.bytes_sent;
+	a->totals[usage_series(connection->server, connection->channel)].received += more.received;
+	a->totals[usage_series(connection->server, connection->channel)].sent += more.sent;
 }
 
 static void connection_begin(struct aggregate *a, struct connection *connection)
 {
 	connection->row = usage_place(a->usage, connection->server, connection->channel,
 				      connection->user);
+	ledger_opened(a->ledger, connection);
 	if (connection->row != USAGE_NONE)
 		usage_row(a->usage, connection->row)->opened++;
 }
@@ -54,6 +63,8 @@ static void connection_move(struct aggregate *a, struct connection *connection, 
 	uint32_t row = usage_place(a->usage, connection->server, channel, user);
 	uint32_t walk = a->walked.number;
 
+	if (user != connection->user || channel != connection->channel)
+		ledger_moved(a->ledger, connection, user, channel);
 	connection->user = user;
 	connection->channel = channel;
 	if (row == USAGE_NONE || row == connection->row)
@@ -109,6 +120,7 @@ static struct connection *walk_begin(struct aggregate *a, const struct walk_reco
 		.server = walk->server,
 		.channel = walk->channel ? walk->channel : channels_lookup(a->channels, &key),
 		.row = USAGE_NONE,
+		.resync = walk->resync,
 	};
 	struct connection *connection;
 
@@ -140,13 +152,12 @@ void account_walk(struct aggregate *a, const struct walk_record *walk, uint64_t 
 			connection_move(a, connection, connection->user, channel);
 	}
 	connection->seen = a->walked.number;
-	if (connection->row != USAGE_NONE) {
+	if (connection->row != USAGE_NONE)
 		usage_change(usage_row(a->usage, connection->row), a->walked.number, +1,
 			     (int)walk->waiting);
-		traffic_add(a, connection,
-			    &(struct counters){walk->received, walk->sent, walk->bytes_received,
-					       walk->bytes_sent});
-	}
+	traffic_add(a, connection,
+		    &(struct counters){walk->received, walk->sent, walk->bytes_received,
+				       walk->bytes_sent});
 	*ret_user = connection->user;
 	*ret_channel = connection->channel;
 }
@@ -202,13 +213,13 @@ void account_close(struct aggregate *a, const struct event_close *close,
 	} else if (connection->row != USAGE_NONE && connection->seen == a->walked.number) {
 		usage_change(usage_row(a->usage, connection->row), a->walked.number, -1, 0);
 	}
+	traffic_add(a, connection,
+		    &(struct counters){close->received, close->sent, close->bytes_received,
+				       close->bytes_sent});
 	/* No memory; or it had closed before counting began anew, as had passed what it holds beyond
 	 * the last walk. */
 	if (connection->row == USAGE_NONE)
 		return;
-	traffic_add(a, connection,
-		    &(struct counters){close->received, close->sent, close->bytes_received,
-				       close->bytes_sent});
 	count_outcomes(a, connection, close);
 	duration_add(usage_row(a->usage, connection->row), close->duration_ns / 1000000);
 }

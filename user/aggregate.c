@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "state.h"
+#include "ledger.h"
 
 struct aggregate *aggregate_new(const struct aggregate_config *config)
 {
@@ -33,8 +33,9 @@ struct aggregate *aggregate_new(const struct aggregate_config *config)
 	a->channels = channels_new(config->key);
 	a->connections = connections_new();
 	a->usage = usage_new();
+	a->ledger = config->history ? ledger_new(config->start_ns) : NULL;
 	if (!a->rates || !a->window || !a->channel_rates || !a->channel_window || !a->channels ||
-	    !a->connections || !a->usage) {
+	    !a->connections || !a->usage || (config->history && !a->ledger)) {
 		aggregate_free(a);
 		return NULL;
 	}
@@ -50,6 +51,7 @@ void aggregate_free(struct aggregate *aggregate)
 	rates_free(aggregate->channel_rates);
 	window_free(aggregate->channel_window);
 	usage_free(aggregate->usage);
+	ledger_free(aggregate->ledger);
 	baseline_free(aggregate->baseline);
 	channels_free(aggregate->channels);
 	connections_free(aggregate->connections);
@@ -126,8 +128,8 @@ static void record_close(struct aggregate *a, const struct record *record)
 			      .series = (uint16_t)usage_series(close->server, channel),
 		      });
 	account_close(a, close, connection);
-	if (!connection || !connection->over)
-		recent_closed(a, record, connection);
+	ledger_closed(a->ledger, close, connection, error_of_record(close));
+	recent_closed(a, record, connection);
 	connections_remove(a->connections, close->event.id);
 }
 
@@ -284,6 +286,7 @@ int aggregate_sample(struct aggregate *aggregate, const struct reading *reading)
 	if (reading->parts & READING_WALK)
 		err = walk_take(aggregate, reading);
 	books_take(aggregate, reading);
+	ledger_sample(aggregate->ledger, reading);
 	peak_take(aggregate, reading);
 	if (!err)
 		err = sample_rates(aggregate, reading);
@@ -294,4 +297,21 @@ int aggregate_sample(struct aggregate *aggregate, const struct reading *reading)
 	if (!err && reading->parts & READING_WALK && reading->parts & READING_CHANNELS)
 		err = sample_channel_windows(aggregate, reading);
 	return err;
+}
+
+/* --- history --- */
+
+int aggregate_rows(struct aggregate *aggregate, struct interval *interval)
+{
+	return ledger_rows(aggregate->ledger, aggregate, interval);
+}
+
+int aggregate_points(struct aggregate *aggregate, struct interval *interval)
+{
+	return ledger_points(aggregate->ledger, aggregate, interval);
+}
+
+const char *aggregate_server(const struct aggregate *aggregate, uint32_t slot)
+{
+	return slot == SLOT_OTHER ? INTERVAL_OTHER : aggregate->names[slot];
 }

@@ -155,6 +155,8 @@ struct summary {
 	size_t nr_hooks;
 	const struct reading_unseen *unseen; /* processes whose sockets cannot be followed */
 	size_t nr_unseen;
+	const char
+		*store; /* how the history is, in words; NULL: none is kept. Not of the aggregate */
 };
 
 /* Whether all books of SPEC 2 balance. */
@@ -168,6 +170,7 @@ struct aggregate_config {
 	/* A path got its channel slot. May be NULL. */
 	void (*name_channel)(const struct channel_key *key, uint16_t slot, void *ctx);
 	void *ctx;
+	bool history; /* intervals will be asked for */
 };
 
 /* NULL: out of memory. */
@@ -190,6 +193,17 @@ int aggregate_sample(struct aggregate *aggregate, const struct reading *reading)
  */
 int aggregate_reset(struct aggregate *aggregate, const struct reading *reading);
 
+struct interval;
+
+/*
+ * For history, whatever resets there were: what came since the last call, into an interval. Rows
+ * after any sample, points and users after one with all parts. 0 or -ENOMEM, then it is incomplete.
+ */
+int aggregate_rows(struct aggregate *aggregate, struct interval *interval);
+int aggregate_points(struct aggregate *aggregate, struct interval *interval);
+/* A server's name, "" when it is not known yet. */
+const char *aggregate_server(const struct aggregate *aggregate, uint32_t slot);
+
 #define AGGREGATE_WINDOW_NS (300 * 1000000000ull) /* SPEC 4: the default */
 
 /* Which connections a summary is about: those that match all that is given. */
@@ -199,6 +213,25 @@ struct filter {
 	const char *user;    /* the pseudonym, or the true value: an address */
 	uint64_t window_ns;  /* of latency and queue wait, at most an hour; 0: the default */
 };
+
+/* The pseudonym of a user who may be given by the true value. False: nobody can have this name. */
+bool aggregate_user(const struct aggregate *aggregate, const char *text,
+		    char ret_user[LABEL_USER_SIZE]);
+
+/* As of the last walk. Texts are valid until the function returns. */
+struct open_connection {
+	uint64_t id;
+	uint64_t open_wall_ns;
+	const char *server, *channel, *user; /* "" = not known */
+	uint64_t received, sent, bytes_received, bytes_sent;
+	bool resync;
+};
+
+/* filter: NULL for all. A function that returns other than 0 ends it, and its value is returned. */
+int aggregate_connections(const struct aggregate *aggregate, const struct filter *filter,
+			  int (*each)(const struct open_connection *connection, void *ctx),
+			  void *ctx);
+bool aggregate_has_queue_wait(const struct aggregate *aggregate);
 
 /*
  * After the first sample. filter: NULL for everything. The kernel counts by server. By channel and

@@ -21,8 +21,9 @@ struct connection {
 	uint16_t channel;                    /* slot */
 	uint16_t server;                     /* slot */
 	uint32_t row;                        /* of its labels in usage.h, or USAGE_NONE */
-	uint32_t seen : 31;                  /* the walk that last saw it */
+	uint32_t seen : 30;                  /* the walk that last saw it */
 	uint32_t over : 1;                   /* it had been closed before counting began anew */
+	uint32_t resync : 1;                 /* it was open before anybody watched */
 };
 _Static_assert(sizeof(struct connection) == 64, "memory of SPEC 8");
 

@@ -95,6 +95,25 @@ bool match_row(const struct match *match, const struct usage_row *row)
 	return match_labels(match, row->server, usage_series(row->server, row->channel), row->user);
 }
 
+bool match_connection(const struct match *match, const struct connection *connection)
+{
+	return match_labels(match, connection->server,
+			    usage_series(connection->server, connection->channel),
+			    connection->user);
+}
+
+bool aggregate_user(const struct aggregate *aggregate, const char *text,
+		    char ret_user[LABEL_USER_SIZE])
+{
+	struct match match = {0};
+
+	match_user(aggregate, text, &match);
+	if (match.nobody)
+		return false;
+	label_user_text(match.user, ret_user);
+	return true;
+}
+
 bool match_recent(const struct match *match, const struct recent *recent)
 {
 	return match_labels(match, recent->server, usage_series(recent->server, recent->channel),

@@ -60,8 +60,12 @@ static void course_end(const struct course *course, bool lost, uint64_t end, str
 {
 	if (!lost && course->open == (int64_t)end && (uint64_t)course->highest > peak->highest)
 		peak->highest = (uint64_t)course->highest;
+	if (!lost && course->open == (int64_t)end && (uint64_t)course->highest > peak->recent)
+		peak->recent = (uint64_t)course->highest;
 	if (end > peak->highest)
 		peak->highest = end;
+	if (end > peak->recent)
+		peak->recent = end;
 	peak->active = end;
 }
 

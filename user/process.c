@@ -32,6 +32,7 @@ void process_read(pid_t pid, struct process *ret_process)
 
 	label_unit((struct text){text, read_file(pid, "cgroup", text, sizeof(text))}, process.unit);
 	len = read_file(pid, "comm", text, sizeof(text));
+	process.gone = !len;
 	if (len) /* with a line end; a process may name itself as it likes */
 		label_clean((struct text){text, len - 1}, process.comm, sizeof(process.comm));
 	snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);

@@ -15,9 +15,10 @@ struct process {
 	char comm[COMM_LEN];
 	char unit[LABEL_UNIT_SIZE];  /* "" = none */
 	char executable[LABEL_SIZE]; /* path, cleaned; "" = cannot be read */
+	bool gone; /* there is no such process; false also when nobody could look */
 };
 
-/* All "" when the process is gone. */
+/* All "" and gone when there is none. */
 void process_read(pid_t pid, struct process *ret_process);
 
 #endif

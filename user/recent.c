@@ -6,33 +6,34 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "state.h"
+#include "ledger.h"
 
-/* Room for one more recent error; the oldest goes. */
-static struct recent *recent_new(struct aggregate *a, const struct record *record, uint16_t server,
-				 enum error_type type)
+static void recent_begin(const struct record *record, uint16_t server, enum error_type type,
+			 struct recent *ret_recent)
 {
-	struct recent *recent = &a->recent[a->nr_recent++ % RECENT_MAX];
+	memset(ret_recent, 0, sizeof(*ret_recent));
+	ret_recent->row.type = type;
+	ret_recent->server = server;
+	ret_recent->user = USER_OTHER;
+	ret_recent->now_ns = record->event.now_ns;
+}
 
-	memset(recent, 0, sizeof(*recent));
-	recent->row.type = type;
-	recent->server = server;
-	recent->user = USER_OTHER;
-	recent->now_ns = record->event.now_ns;
-	return recent;
+/* The oldest goes. */
+static void recent_keep(struct aggregate *a, const struct recent *recent)
+{
+	a->recent[a->nr_recent++ % RECENT_MAX] = *recent;
 }
 
 void recent_refused(struct aggregate *a, const struct record *record,
 		    const struct handshake *handshake, uint64_t user, uint16_t channel)
 {
 	const struct event_open *open = &record->open;
-	struct recent *recent;
-	struct error_row *row;
+	struct recent recent;
+	struct error_row *row = &recent.row;
 
-	recent = recent_new(a, record, open->server, error_of_status(open->status));
-	recent->user = user;
-	recent->channel = channel;
-	row = &recent->row;
+	recent_begin(record, open->server, error_of_status(open->status), &recent);
+	recent.user = user;
+	recent.channel = channel;
 	label_user_text(user, row->user);
 	/* A refused path gets no slot: scanners would use them up. */
 	label_clean(handshake->path, row->channel, sizeof(row->channel));
@@ -46,6 +47,8 @@ void recent_refused(struct aggregate *a, const struct record *record,
 		snprintf(row->message, sizeof(row->message), "no answer before the socket closed");
 	else
 		label_clean(handshake->status_line, row->message, sizeof(row->message));
+	recent_keep(a, &recent);
+	ledger_failed(a->ledger, &recent);
 }
 
 static struct reason *reason_find(struct aggregate *a, uint64_t id)
@@ -78,7 +81,7 @@ void recent_reason(struct aggregate *a, const struct record *record)
 	reason->len = (uint8_t)(reason->len + piece->text_len);
 }
 
-static enum error_type error_of_record(const struct event_close *close)
+enum error_type error_of_record(const struct event_close *close)
 {
 	if (close->violation != VIOLATION_NONE)
 		return ERROR_PROTOCOL;
@@ -121,20 +124,23 @@ void recent_closed(struct aggregate *a, const struct record *record,
 	const struct event_close *close = &record->close;
 	enum error_type type = error_of_record(close);
 	uint16_t channel = connection ? connection->channel : close->channel;
-	struct recent *recent;
-	struct error_row *row;
+	struct recent recent;
+	struct error_row *row = &recent.row;
 
 	if (type == ERROR_NONE)
 		return;
-	recent = recent_new(a, record, close->server, type);
-	recent->channel = channel;
-	row = &recent->row;
+	recent_begin(record, close->server, type, &recent);
+	recent.channel = channel;
 	if (channel != CHANNEL_NONE)
 		snprintf(row->channel, sizeof(row->channel), "%s",
 			 channels_name(a->channels, channel));
 	if (connection) {
-		recent->user = connection->user;
+		recent.user = connection->user;
 		label_user_text(connection->user, row->user);
 	}
 	close_describe(a, close, row);
+	/* before counting began anew: no recent error, but history goes on */
+	if (!connection || !connection->over)
+		recent_keep(a, &recent);
+	ledger_failed(a->ledger, &recent);
 }

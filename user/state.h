@@ -2,7 +2,8 @@
 /*
  * What the aggregation keeps, for the files that it is made of and for no other: aggregate.c
  * (records and samples come in), recent.c (the last errors), account.c (which labels a number counts
- * for), walk.c (the open connections), peak.c, books.c, summary.c (numbers go out). Everybody else includes aggregate.h.
+ * for), walk.c (the open connections), peak.c, books.c, summary.c and ledger.c (numbers go out).
+ * Everybody else includes aggregate.h.
  */
 #ifndef WSVITALS_STATE_H
 #define WSVITALS_STATE_H
@@ -35,6 +36,8 @@ struct reason {
 	char text[REASON_MAX + 2];
 };
 
+struct ledger;
+
 /* A connection opened (+1) or closed (-1). */
 struct moment {
 	uint64_t at_ns;
@@ -46,6 +49,7 @@ struct moment {
 struct peak {
 	uint64_t active;  /* at the last sample; of a channel: at the last walk */
 	uint64_t highest; /* ever */
+	uint64_t recent;  /* highest of the interval of history that goes on */
 };
 
 /* Of a channel, since the program began: what rates are made of. */
@@ -108,6 +112,7 @@ struct aggregate {
 	struct channels *channels;
 	struct connections *connections;
 	struct usage *usage;
+	struct ledger *ledger; /* NULL: no history is kept */
 	struct total totals[NR_SERIES];
 	char names[MAX_SERVERS][LABEL_SIZE]; /* "" = not known yet */
 	struct walked walked;
@@ -135,6 +140,8 @@ struct aggregate {
 void recent_refused(struct aggregate *a, const struct record *record,
 		    const struct handshake *handshake, uint64_t user, uint16_t channel);
 void recent_reason(struct aggregate *a, const struct record *record);
+/* Of a close record, ERROR_NONE for a normal close. */
+enum error_type error_of_record(const struct event_close *close);
 /* connection: NULL when its open record was lost. */
 void recent_closed(struct aggregate *a, const struct record *record,
 		   const struct connection *connection);
@@ -168,6 +175,7 @@ void books_ended(const struct reading *reading, uint64_t ended[MAX_SERVERS]);
 /* filter.c. filter: NULL for everything. */
 void match_of(const struct aggregate *a, const struct filter *filter, struct match *ret_match);
 bool match_row(const struct match *match, const struct usage_row *row);
+bool match_connection(const struct match *match, const struct connection *connection);
 bool match_recent(const struct match *match, const struct recent *recent);
 
 /* reset.c: what was counted since counting began. */

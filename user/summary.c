@@ -181,6 +181,11 @@ static bool hook_is_attached(const struct reading *reading, const char *name)
 	return false;
 }
 
+bool aggregate_has_queue_wait(const struct aggregate *aggregate)
+{
+	return hook_is_attached(aggregate->reading, "sk_data_ready");
+}
+
 static void summarise_window(const struct aggregate *a, const struct match *match,
 			     struct summary *s)
 {
@@ -198,7 +203,7 @@ static void summarise_window(const struct aggregate *a, const struct match *matc
 			       sum.max[MEASURE_LATENCY], 1);
 	s->queue_wait = spread_of(&sum.hist[MEASURE_QUEUE_WAIT], sum.min[MEASURE_QUEUE_WAIT],
 				  sum.max[MEASURE_QUEUE_WAIT], 1);
-	s->queue_wait.available = hook_is_attached(reading, "sk_data_ready");
+	s->queue_wait.available = aggregate_has_queue_wait(a);
 }
 
 /* One distribution of struct server_rare over these servers. */

@@ -101,3 +101,40 @@ int walk_take(struct aggregate *a, const struct reading *reading)
 	free(users);
 	return err;
 }
+
+int aggregate_connections(const struct aggregate *a, const struct filter *filter,
+			  int (*each)(const struct open_connection *connection, void *ctx),
+			  void *ctx)
+{
+	const struct reading *reading = a->reading;
+	const struct connection *connection;
+	struct match match;
+	size_t at = 0;
+	int err = 0;
+
+	match_of(a, filter, &match);
+	while (!err && (connection = connections_next(a->connections, &at))) {
+		char user[LABEL_USER_SIZE] = "";
+		struct open_connection open = {
+			.id = connection->id,
+			.open_wall_ns = reading->wall_ns - (reading->now_ns - connection->open_ns),
+			.server = aggregate_server(a, connection->server),
+			.channel = connection->channel == CHANNEL_NONE
+					   ? ""
+					   : channels_name(a->channels, connection->channel),
+			.user = user,
+			.received = connection->received,
+			.sent = connection->sent,
+			.bytes_received = connection->bytes_received,
+			.bytes_sent = connection->bytes_sent,
+			.resync = connection->resync,
+		};
+
+		if (connection->seen != a->walked.number || !match_connection(&match, connection))
+			continue;
+		if (connection->user != USER_OTHER)
+			label_user_text(connection->user, user);
+		err = each(&open, ctx);
+	}
+	return err;
+}

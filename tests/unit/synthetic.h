@@ -50,7 +50,7 @@ static inline void world_server(struct world *w, uint32_t slot, const char *comm
 	server->rare->duration_range_ms.min = ~0ull;
 }
 
-static inline struct world *world_new(void)
+static inline struct world *world_new_for(bool history)
 {
 	struct world *w = calloc(1, sizeof(*w));
 	struct aggregate_config config = {
@@ -59,6 +59,7 @@ static inline struct world *world_new(void)
 		.key = "0123456789abcdef0123456789abcde",
 		.name_channel = world_named,
 		.ctx = w,
+		.history = history,
 	};
 
 	w->reading = reading_new(NULL, NULL);
@@ -76,6 +77,11 @@ static inline struct world *world_new(void)
 		.name = "tp_btf/sk_data_ready", .purpose = "queue wait", .attached = true};
 	w->reading->nr_hooks = 1;
 	return w;
+}
+
+static inline struct world *world_new(void)
+{
+	return world_new_for(false);
 }
 
 static inline void world_free(struct world *w)

@@ -38,6 +38,7 @@ ASAN_OBJECTS := $(SOURCES:%.c=$(BUILD)/asan/%.o)
 TRIAL_OBJECTS := $(SOURCES:%.c=$(BUILD)/trial/%.o)
 SKELETON := $(BUILD)/bpf/socket.skel.h
 SCHEMA := $(BUILD)/user/schema.sql.h
+OPENAPI := $(BUILD)/user/openapi.json.h
 
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -83,7 +84,14 @@ $(SCHEMA): user/schema.sql
 	$(Q)(echo 'static const char schema_sql[] ='; \
 		sed 's/[\\"]/\\&/g; s/.*/"&\\n"/' $<; echo ';') > $@
 
-$(BUILD)/user/store_file.o $(BUILD)/asan/user/store_file.o: $(SCHEMA)
+$(OPENAPI): user/openapi.json
+	$(call say,EMBED,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)(echo 'static const char openapi_json[] ='; \
+		sed 's/[\\"]/\\&/g; s/.*/"&\\n"/' $<; echo ';') > $@
+
+$(BUILD)/user/store_file.o $(BUILD)/asan/user/store_file.o $(BUILD)/trial/user/store_file.o: $(SCHEMA)
+$(BUILD)/user/api_history.o $(BUILD)/asan/user/api_history.o $(BUILD)/trial/user/api_history.o: $(OPENAPI)
 
 # The dashboard, as web/build.js made it (it is committed: this build needs no npm).
 PAGE := $(patsubst web/dist/%,$(BUILD)/page/%.gz,$(wildcard web/dist/*))
@@ -137,7 +145,7 @@ FORMATTED = $(shell git ls-files '*.c' '*.h')
 format: ## formats every C file in place
 	$(Q)clang-format -i $(FORMATTED)
 
-lint: $(SKELETON) $(SCHEMA) ## clang-format and clang-tidy
+lint: $(SKELETON) $(SCHEMA) $(OPENAPI) ## clang-format and clang-tidy
 	$(call say,FORMAT,"C files")
 	$(Q)clang-format --dry-run --Werror $(FORMATTED)
 	$(call say,TIDY,"user/*.c")

@@ -63,7 +63,7 @@ check-unit: unit-tests ## unit tests, also with ASan and UBSan
 
 # ---- fuzz
 
-$(BUILD)/fuzz/user/%.o: user/%.c | $(SKELETON) $(SCHEMA)
+$(BUILD)/fuzz/user/%.o: user/%.c | $(SKELETON) $(SCHEMA) $(OPENAPI)
 	$(call say,FUZZ-CC,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CLANG) $(FUZZ_CFLAGS) $(TEST_DEPS) $(CPPFLAGS) -fsanitize=fuzzer-no-link,$(FUZZ_SANITIZE) \

@@ -26,6 +26,7 @@
 #include "message.h"
 #include "options.h"
 #include "reading.h"
+#include "recorder.h"
 #include "tls.h"
 
 #define SECOND_NS 1000000000ull
@@ -42,6 +43,7 @@ struct agent {
 	struct settings settings;
 	struct aggregate *aggregate;
 	struct reading *reading;
+	struct recorder *recorder;
 	struct api api;
 	struct http *http;
 	int epoll, timer, signals;
@@ -77,6 +79,8 @@ static void take_message(struct agent *agent, const struct message *message)
 
 	switch (message->type) {
 	case MESSAGE_SETTINGS:
+		recorder_settings(agent->recorder, &agent->settings, &message->settings,
+				  clock_ns(CLOCK_REALTIME));
 		agent->settings = message->settings;
 		log_set_level(settings_log_level(&agent->settings));
 		/* fall through */
@@ -200,6 +204,8 @@ static int sample(struct agent *agent, unsigned parts)
 				   clock_ns(CLOCK_MONOTONIC), clock_ns(CLOCK_REALTIME));
 	if (!err)
 		err = aggregate_sample(agent->aggregate, agent->reading);
+	if (!err)
+		recorder_take(agent->recorder);
 	if (err) {
 		log_problem(LOG_ERROR, "cannot read what was counted: %s", strerror(-err));
 		snprintf(agent->api.engine, sizeof(agent->api.engine),
@@ -210,15 +216,34 @@ static int sample(struct agent *agent, unsigned parts)
 	return err;
 }
 
+/* Ticks are the wall clock's whole seconds, as far as somebody does not set it; else an interval would
+ * end up to a second late. */
+static int tick_at_seconds(const struct agent *agent)
+{
+	uint64_t left = SECOND_NS - clock_ns(CLOCK_REALTIME) % SECOND_NS;
+	struct itimerspec second = {.it_interval.tv_sec = 1};
+
+	if (left < SECOND_NS / 10 || left > SECOND_NS - SECOND_NS / 10)
+		left = SECOND_NS;
+	second.it_value.tv_sec = left / SECOND_NS;
+	second.it_value.tv_nsec = (long)(left % SECOND_NS);
+	return timerfd_settime(agent->timer, 0, &second, NULL) ? -errno : 0;
+}
+
 static void tick(struct agent *agent)
 {
 	struct message beat = {.type = MESSAGE_BEAT};
-	uint64_t now = clock_ns(CLOCK_MONOTONIC), expirations;
+	uint64_t now = clock_ns(CLOCK_MONOTONIC), wall = clock_ns(CLOCK_REALTIME), expirations;
+	bool due = recorder_is_due(agent->recorder, now, wall);
 	char error[256];
 
 	if (read(agent->timer, &expirations, sizeof(expirations)) < 0)
 		return;
-	sample(agent, reading_due(agent->reading, now));
+	/* a store that cannot be written has said so itself */
+	if (!sample(agent, due ? READING_ALL : reading_due(agent->reading, now)) && due)
+		(void)recorder_write(agent->recorder, agent->reading);
+	if (wall % SECOND_NS > SECOND_NS / 4 && agent->ticks % SAVE_S == 0)
+		(void)tick_at_seconds(agent);
 	tell_keeper(agent, &beat);
 	http_expire(agent->http, now);
 	/* here too, so that a change of tokens is on record and in force when nobody asks */
@@ -275,7 +300,6 @@ static int watch(struct agent *agent, int fd, enum wake wake)
 
 static int open_loop(struct agent *agent)
 {
-	const struct itimerspec second = {.it_interval.tv_sec = 1, .it_value.tv_sec = 1};
 	sigset_t signals;
 	int http[2], err;
 
@@ -286,9 +310,11 @@ static int open_loop(struct agent *agent)
 	agent->epoll = epoll_create1(EPOLL_CLOEXEC);
 	agent->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	agent->signals = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (agent->epoll < 0 || agent->timer < 0 || agent->signals < 0 ||
-	    timerfd_settime(agent->timer, 0, &second, NULL))
+	if (agent->epoll < 0 || agent->timer < 0 || agent->signals < 0)
 		return -errno;
+	err = tick_at_seconds(agent);
+	if (err)
+		return err;
 	http_fds(agent->http, http);
 	err = watch(agent, loader_ring_fd(agent->config->loader), WAKE_RING);
 	for (int i = 0; i < 2 && !err; i++)
@@ -308,14 +334,24 @@ static int make_parts(struct agent *agent, char *error, size_t size)
 		.start_wall_ns = config->start_wall_ns,
 		.name_channel = name_channel,
 		.ctx = agent,
+		.history = true,
 	};
 	int err;
 
 	memcpy(counting.key, config->key, sizeof(counting.key));
 	agent->aggregate = aggregate_new(&counting);
 	agent->reading = reading_new(ask_process, agent);
+	err = agent->aggregate ? recorder_new(agent->aggregate, &agent->settings, config->start_ns,
+					      config->start_wall_ns, &agent->recorder)
+			       : -ENOMEM;
+	if (err) {
+		snprintf(error, size, "cannot keep history in %s: %s",
+			 settings_text(&agent->settings, SETTING_DB), strerror(-err));
+		return err;
+	}
 	agent->api = (struct api){
 		.aggregate = agent->aggregate,
+		.recorder = agent->recorder,
 		.summary = calloc(1, sizeof(struct summary)),
 		.auth = auth_new(settings_text(&agent->settings, SETTING_DB), config->login_code),
 		.settings = &agent->settings,
@@ -406,6 +442,15 @@ static void loop(struct agent *agent)
 	}
 }
 
+/* What has been counted since the last interval. */
+static void write_last(struct agent *agent)
+{
+	const char *why = agent->status ? "it failed" : "it was told to";
+
+	if (!sample(agent, READING_ALL) && recorder_end(agent->recorder, agent->reading, why))
+		log_warning("the last seconds are not in the history");
+}
+
 static void take_apart(struct agent *agent)
 {
 	char error[256];
@@ -416,6 +461,7 @@ static void take_apart(struct agent *agent)
 	tls_forget();
 	auth_free(agent->api.auth);
 	free(agent->api.summary);
+	recorder_free(agent->recorder);
 	reading_free(agent->reading);
 	aggregate_free(agent->aggregate);
 	/* the keeper does this too, unless it was killed */
@@ -446,8 +492,11 @@ int agent_run(const struct agent_config *config)
 	if (err) {
 		log_error("%s", error);
 	} else {
+		recorder_event(agent->recorder, STORE_EVENT_AGENT_START, config->start_wall_ns,
+			       "wsvitals " WSVITALS_VERSION);
 		tell_keeper(agent, &ready);
 		loop(agent);
+		write_last(agent);
 		status = agent->status;
 	}
 	if (agent)

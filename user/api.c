@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api_history.h"
 #include "call.h"
 #include "json.h"
 #include "log.h"
@@ -148,12 +149,17 @@ static int not_counted(struct call *call, int *ret_err)
 
 static int get_metrics(struct call *call)
 {
+	char store[RECORDER_TEXT];
 	struct filter filter;
 	int err;
 
 	if (filter_of(call, &filter, &err) || not_counted(call, &err))
 		return err;
 	aggregate_summary(call->api->aggregate, &filter, call->api->summary);
+	if (call->api->recorder) {
+		recorder_state(call->api->recorder, store);
+		call->api->summary->store = store;
+	}
 	return answer_text(call, 200, JSON_TYPE, json_of_summary(call->api->summary));
 }
 
@@ -396,6 +402,17 @@ static const struct path {
 	handler_fn post;  /* NULL: not allowed */
 } paths[] = {
 	{"/api/websocket/metrics", ROLE_STAFF, false, get_metrics, NULL},
+	{"/api/websocket/metrics/history", ROLE_STAFF, false, history_get, NULL},
+	{"/api/websocket/heatmap", ROLE_STAFF, false, heatmap_get, NULL},
+	{"/api/websocket/connections", ROLE_STAFF, false, connections_get, NULL},
+	{"/api/websocket/errors", ROLE_STAFF, false, errors_get, NULL},
+	{"/api/websocket/servers", ROLE_STAFF, false, servers_get, NULL},
+	{"/api/websocket/channels", ROLE_STAFF, false, channels_get, NULL},
+	{"/api/websocket/users", ROLE_STAFF, false, users_get, NULL},
+	{"/api/websocket/events", ROLE_STAFF, false, events_get, NULL},
+	{"/api/websocket/compare", ROLE_STAFF, false, compare_get, NULL},
+	{"/api/websocket/forecast", ROLE_STAFF, false, forecast_get, NULL},
+	{"/api/openapi.json", ROLE_STAFF, false, openapi_get, NULL},
 	{"/metrics", ROLE_SCRAPE, false, get_prometheus, NULL},
 	{"/healthz", ROLE_NONE, false, get_health, NULL},
 	{"/api/websocket/about", ROLE_STAFF, false, get_about, NULL},
@@ -406,6 +423,10 @@ static const struct path {
 	{"/page.css", ROLE_NONE, false, page_get_style, NULL}, /* of the login too */
 	{"/icon.svg", ROLE_NONE, false, page_get_icon, NULL},
 	{"/local/table", ROLE_NONE, true, local_table, NULL},
+	{"/local/history", ROLE_NONE, true, history_local, NULL},
+	{"/local/connections", ROLE_NONE, true, connections_local, NULL},
+	{"/local/errors", ROLE_NONE, true, errors_local, NULL},
+	{"/local/compare", ROLE_NONE, true, compare_local, NULL},
 	{"/local/doctor", ROLE_NONE, true, local_doctor, NULL},
 	{"/local/version", ROLE_NONE, true, local_version, NULL},
 	{"/local/config", ROLE_NONE, true, local_config, NULL},

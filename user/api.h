@@ -16,6 +16,7 @@
 #include "aggregate.h"
 #include "auth.h"
 #include "gate.h"
+#include "recorder.h"
 #include "settings.h"
 
 #define API_PARAMETERS 16
@@ -46,6 +47,13 @@ struct api_request {
 	time_t wall;
 };
 
+/* A body that is made while it is sent, piece by piece, so that memory does not grow with it. */
+struct api_stream {
+	/* 0 with a piece for free(); -ENODATA: that was all; another negative errno: it is cut. */
+	int (*more)(struct api_stream *stream, char **ret_text, size_t *ret_len);
+	void (*free)(struct api_stream *stream);
+};
+
 struct api_answer {
 	int status;
 	const char *type; /* Content-Type */
@@ -53,6 +61,7 @@ struct api_answer {
 	size_t len;
 	bool packed;                           /* body is gzip already */
 	bool page;                             /* a part of the dashboard: its own policy */
+	struct api_stream *stream;             /* instead of a body; NULL: there is a body */
 	const char *allow;                     /* 405 */
 	unsigned retry_s;                      /* 429; 0 = none */
 	bool challenge;                        /* 401: WWW-Authenticate */
@@ -65,7 +74,8 @@ struct api_answer {
 /* What answers are made from. The agent owns it and keeps it true. */
 struct api {
 	struct aggregate *aggregate;
-	struct summary *summary; /* scratch of one answer */
+	struct recorder *recorder; /* NULL: no history is kept */
+	struct summary *summary;   /* scratch of one answer */
 	struct auth *auth;
 	const struct settings *settings;
 	const char *scope;     /* in words */

@@ -21,7 +21,8 @@
 
 #define GZIP_FROM 512 /* bytes; less does not get smaller */
 #define ETAG_SIZE 40
-#define GIVING_WAY 64 /* connections that we have ended and libmicrohttpd has not closed yet */
+#define FEED_BLOCK 32768 /* bytes of a stream that are asked for at a time */
+#define GIVING_WAY 64    /* connections that we have ended and libmicrohttpd has not closed yet */
 
 #define API_POLICY "default-src 'none'; frame-ancestors 'none'"
 #define PAGE_POLICY                                                                                \
@@ -402,53 +403,6 @@ static void add_headers(struct MHD_Response *response, const struct api_answer *
 	}
 }
 
-/* Sends the answer and gives its body away. close_after: the rest of what came is not to be read. */
-static enum MHD_Result send_answer(struct http *http, struct MHD_Connection *connection,
-				   const struct headers *headers, struct api_answer *answer,
-				   bool close_after)
-{
-	const char *base = settings_text(http->api->settings, SETTING_BASE_PATH);
-	struct MHD_Response *response;
-	char etag[ETAG_SIZE] = "";
-	bool packed = answer->packed;
-	enum MHD_Result result;
-
-	if (answer->status == 200) {
-		etag_of(answer, etag);
-		/* libmicrohttpd leaves the body out but needs it: a 304 has the length of the 200
-		 * (RFC 9110 8.6) */
-		if (headers && etag_matches(headers->if_none_match, etag))
-			answer->status = MHD_HTTP_NOT_MODIFIED;
-	}
-	if (!packed && headers && answer->len >= GZIP_FROM && takes_gzip(headers))
-		packed = compress_body(answer);
-	response = MHD_create_response_from_buffer(answer->len, answer->body,
-						   MHD_RESPMEM_MUST_FREE);
-	if (!response) {
-		free(answer->body);
-		return MHD_NO;
-	}
-	add_headers(response, answer, base, etag, packed);
-	if (close_after)
-		add(response, MHD_HTTP_HEADER_CONNECTION, "close");
-	result = MHD_queue_response(connection, (unsigned)answer->status, response);
-	MHD_destroy_response(response);
-	return result;
-}
-
-static enum MHD_Result send_error(struct http *http, struct MHD_Connection *connection, int status,
-				  const char *text)
-{
-	struct api_answer answer = {.status = status, .type = "application/json; charset=utf-8"};
-
-	if (asprintf(&answer.body, "{\"error\":\"%s\"}", text) < 0)
-		return MHD_NO; /* closes the connection */
-	answer.len = strlen(answer.body);
-	return send_answer(http, connection, NULL, &answer, true);
-}
-
-/* --- libmicrohttpd's callbacks --- */
-
 static struct client *client_of(struct MHD_Connection *connection)
 {
 	const union MHD_ConnectionInfo *info = MHD_get_connection_info(
@@ -500,6 +454,116 @@ static void make_room(const struct listener *listener)
 		if (c->listener == listener)
 			client_end(c);
 }
+
+/* --- bodies that are made while they are sent --- */
+
+struct feed {
+	struct api_stream *stream;
+	struct client *client; /* NULL: not known */
+	char *text;            /* the piece at hand */
+	size_t len, at;
+};
+
+static ssize_t feed_read(void *ctx, uint64_t position, char *to, size_t max)
+{
+	struct feed *feed = ctx;
+	size_t len;
+	int err;
+
+	(void)position; /* libmicrohttpd asks in order */
+	if (feed->at == feed->len) {
+		free(feed->text);
+		feed->text = NULL;
+		feed->at = feed->len = 0;
+		err = feed->stream->more(feed->stream, &feed->text, &feed->len);
+		if (err)
+			return err == -ENODATA ? MHD_CONTENT_READER_END_OF_STREAM
+					       : MHD_CONTENT_READER_END_WITH_ERROR;
+		if (feed->client) /* who takes what he asked for is not slow */
+			client_begin(feed->client);
+	}
+	len = feed->len - feed->at < max ? feed->len - feed->at : max;
+	memcpy(to, feed->text + feed->at, len);
+	feed->at += len;
+	return (ssize_t)len;
+}
+
+static void feed_free(void *ctx)
+{
+	struct feed *feed = ctx;
+
+	feed->stream->free(feed->stream);
+	free(feed->text);
+	free(feed);
+}
+
+/* Takes the stream over. */
+static struct MHD_Response *feed_response(struct api_stream *stream, struct client *client)
+{
+	struct feed *feed = calloc(1, sizeof(*feed));
+	struct MHD_Response *response = NULL;
+
+	if (feed) {
+		*feed = (struct feed){.stream = stream, .client = client};
+		response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, FEED_BLOCK,
+							     feed_read, feed, feed_free);
+	}
+	if (!response) {
+		stream->free(stream);
+		free(feed);
+	}
+	return response;
+}
+
+/* Sends the answer and gives its body away. close_after: the rest of what came is not to be read. */
+static enum MHD_Result send_answer(struct http *http, struct MHD_Connection *connection,
+				   const struct headers *headers, struct api_answer *answer,
+				   bool close_after)
+{
+	const char *base = settings_text(http->api->settings, SETTING_BASE_PATH);
+	struct MHD_Response *response;
+	char etag[ETAG_SIZE] = "";
+	bool packed = answer->packed;
+	enum MHD_Result result;
+
+	if (answer->status == 200 && !answer->stream) {
+		etag_of(answer, etag);
+		/* libmicrohttpd leaves the body out but needs it: a 304 has the length of the 200
+		 * (RFC 9110 8.6) */
+		if (headers && etag_matches(headers->if_none_match, etag))
+			answer->status = MHD_HTTP_NOT_MODIFIED;
+	}
+	if (!packed && headers && answer->len >= GZIP_FROM && takes_gzip(headers))
+		packed = compress_body(answer);
+	if (answer->stream)
+		response = feed_response(answer->stream, client_of(connection));
+	else
+		response = MHD_create_response_from_buffer(answer->len, answer->body,
+							   MHD_RESPMEM_MUST_FREE);
+	if (!response) {
+		free(answer->body);
+		return MHD_NO;
+	}
+	add_headers(response, answer, base, etag, packed);
+	if (close_after)
+		add(response, MHD_HTTP_HEADER_CONNECTION, "close");
+	result = MHD_queue_response(connection, (unsigned)answer->status, response);
+	MHD_destroy_response(response);
+	return result;
+}
+
+static enum MHD_Result send_error(struct http *http, struct MHD_Connection *connection, int status,
+				  const char *text)
+{
+	struct api_answer answer = {.status = status, .type = "application/json; charset=utf-8"};
+
+	if (asprintf(&answer.body, "{\"error\":\"%s\"}", text) < 0)
+		return MHD_NO; /* closes the connection */
+	answer.len = strlen(answer.body);
+	return send_answer(http, connection, NULL, &answer, true);
+}
+
+/* --- libmicrohttpd's callbacks --- */
 
 /* Called with the URI before libmicrohttpd decodes it in place. */
 static void *begin_exchange(void *ctx, const char *uri, struct MHD_Connection *connection)

@@ -360,7 +360,8 @@ static void require_allowed(const struct talk *talk, const struct answer *a)
 	REQUIRE(strcmp(a->type, "text/plain; charset=utf-8") != 0);
 	if (json && !health)
 		REQUIRE(sent(talk, STAFF) && (sent(talk, "/api/websocket/metrics") ||
-					      sent(talk, "/api/websocket/about")));
+					      sent(talk, "/api/websocket/about") ||
+					      sent(talk, "/api/openapi.json")));
 	if (!strncmp(a->type, "text/html", 9))
 		REQUIRE(sent(talk, STAFF) || sent(talk, "/login"));
 	else if (!strncmp(a->type, "text/css", 8) || !strcmp(a->type, "image/svg+xml"))

@@ -5,6 +5,10 @@
 
 int cli_run(int argc, char **argv);
 int cli_snapshot(int argc, char **argv);
+int cli_history(int argc, char **argv);
+int cli_connections(int argc, char **argv);
+int cli_errors(int argc, char **argv);
+int cli_compare(int argc, char **argv);
 int cli_token(int argc, char **argv);
 int cli_store(int argc, char **argv);
 int cli_config(int argc, char **argv);

@@ -13,17 +13,25 @@
 
 #define WAIT_S 10L
 #define BODY_MAX (64u << 20)
+#define URL_MAX 4096
 
 struct body {
 	char *text;
 	size_t len;
+	CURL *curl;
+	FILE *out; /* of a 200; NULL: it is kept */
 };
 
 static size_t take(char *data, size_t size, size_t nr, void *ctx)
 {
 	struct body *body = ctx;
+	long status = 0;
 	char *bigger;
 
+	if (body->out)
+		curl_easy_getinfo(body->curl, CURLINFO_RESPONSE_CODE, &status);
+	if (status == 200)
+		return fwrite(data, size, nr, body->out) * size;
 	if (body->len + size * nr > BODY_MAX)
 		return 0;
 	bigger = realloc(body->text, body->len + size * nr + 1);
@@ -59,12 +67,12 @@ static int explain(const char *socket, const char *words, char *error, size_t si
 	return -EIO;
 }
 
-int client_ask(const char *run_dir, bool post, const char *path, struct client_answer *ret_answer,
-	       char *ret_error, size_t error_size)
+static int ask(const char *run_dir, bool post, const char *path, FILE *out,
+	       struct client_answer *ret_answer, char *ret_error, size_t error_size)
 {
-	char socket[300], url[512];
-	struct body body = {0};
+	char socket[300], url[URL_MAX];
 	CURL *curl = curl_easy_init();
+	struct body body = {.curl = curl, .out = out};
 	CURLcode code;
 	long status = 0;
 
@@ -77,7 +85,12 @@ int client_ask(const char *run_dir, bool post, const char *path, struct client_a
 	curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket);
 	curl_easy_setopt(curl, CURLOPT_URL, url);
 	curl_easy_setopt(curl, CURLOPT_PROXY, ""); /* whatever the environment says */
-	curl_easy_setopt(curl, CURLOPT_TIMEOUT, WAIT_S);
+	if (out) {                                 /* as long as something comes */
+		curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+		curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, WAIT_S);
+	} else {
+		curl_easy_setopt(curl, CURLOPT_TIMEOUT, WAIT_S);
+	}
 	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take);
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, &body);
@@ -96,4 +109,16 @@ int client_ask(const char *run_dir, bool post, const char *path, struct client_a
 	}
 	*ret_answer = (struct client_answer){.status = status, .body = body.text};
 	return 0;
+}
+
+int client_ask(const char *run_dir, bool post, const char *path, struct client_answer *ret_answer,
+	       char *ret_error, size_t error_size)
+{
+	return ask(run_dir, post, path, NULL, ret_answer, ret_error, error_size);
+}
+
+int client_copy(const char *run_dir, const char *path, FILE *out, struct client_answer *ret_answer,
+		char *ret_error, size_t error_size)
+{
+	return ask(run_dir, false, path, out, ret_answer, ret_error, error_size);
 }

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 struct client_answer {
 	long status;
@@ -17,5 +18,9 @@ struct client_answer {
 /* 0; -ENOENT: no agent runs there; another negative errno. ret_error: one sentence. */
 int client_ask(const char *run_dir, bool post, const char *path, struct client_answer *ret_answer,
 	       char *ret_error, size_t error_size);
+
+/* The same, but the body of a 200 goes to out as it comes; ret_answer's is then "". */
+int client_copy(const char *run_dir, const char *path, FILE *out, struct client_answer *ret_answer,
+		char *ret_error, size_t error_size);
 
 #endif

@@ -14,6 +14,10 @@ static const struct command {
 } commands[] = {
 	{"run", cli_run, "the agent: counts always, serves dashboard, API and metrics"},
 	{"snapshot", cli_snapshot, "print the numbers: the agent's, or counted stand-alone"},
+	{"history", cli_history, "how it was: by time, with small lines at a terminal"},
+	{"connections", cli_connections, "connections one by one: open, and closed before"},
+	{"errors", cli_errors, "errors one by one"},
+	{"compare", cli_compare, "two periods side by side"},
 	{"token", cli_token, "access tokens: add, list, revoke"},
 	{"store", cli_store, "the history on disk: info, check"},
 	{"config", cli_config, "the configuration in force, and where each value came from"},
@@ -31,10 +35,11 @@ static void help(void)
 	       "  sudo wsvitals run                            the agent, for all servers\n"
 	       "  sudo wsvitals snapshot --for 10              all servers of this host\n"
 	       "  sudo wsvitals snapshot --for 60 --port 8000  one server, live\n"
+	       "  sudo wsvitals history --hours 6              how was it?\n"
 	       "  sudo wsvitals doctor                         can it work here?\n\n"
 	       "Commands (each takes --help):\n");
 	for (size_t i = 0; i < NR_COMMANDS; i++)
-		printf("  %-10s %s\n", commands[i].name, commands[i].text);
+		printf("  %-11s %s\n", commands[i].name, commands[i].text);
 }
 
 /* "there is no command `x'; the commands are run, snapshot, …" */

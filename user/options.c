@@ -11,6 +11,9 @@
 #include <string.h>
 
 #define SECONDS_MAX (366.0 * 86400)
+#define HOURS_MAX 168 /* SPEC 4, as the API takes them */
+#define LIMIT_MAX 2000
+#define TEXT_MAX 256
 
 struct parse {
 	struct options *options;
@@ -80,7 +83,10 @@ static int set_seconds(struct parse *parse, const char *value)
 static int set_output(struct parse *parse, enum output output)
 {
 	if (parse->options->output != OUTPUT_NONE && parse->options->output != output)
-		return refuse(parse, "give only one of --table, --json and --prometheus");
+		return refuse(parse, "give only one of --table, --json and %s",
+			      output == OUTPUT_CSV || parse->options->output == OUTPUT_CSV
+				      ? "--csv"
+				      : "--prometheus");
 	parse->options->output = output;
 	return 0;
 }
@@ -101,6 +107,62 @@ static int set_prometheus(struct parse *parse, const char *value)
 {
 	(void)value;
 	return set_output(parse, OUTPUT_PROMETHEUS);
+}
+
+static int set_csv(struct parse *parse, const char *value)
+{
+	(void)value;
+	return set_output(parse, OUTPUT_CSV);
+}
+
+static int set_whole(struct parse *parse, const char *value, long most, unsigned *ret_number)
+{
+	char *end;
+	long number = strtol(value, &end, 10);
+
+	if (!*value || value[strspn(value, "0123456789")] || *end || number < 1 || number > most)
+		return refuse(parse, "%s takes a whole number from 1 to %ld, not `%s'", parse->name,
+			      most, value);
+	*ret_number = (unsigned)number;
+	return 0;
+}
+
+static int set_hours(struct parse *parse, const char *value)
+{
+	return set_whole(parse, value, HOURS_MAX, &parse->options->hours);
+}
+
+static int set_limit(struct parse *parse, const char *value)
+{
+	return set_whole(parse, value, LIMIT_MAX, &parse->options->limit);
+}
+
+static int set_text(struct parse *parse, const char *value, const char **ret_text)
+{
+	if (!*value || strlen(value) > TEXT_MAX)
+		return refuse(parse, "%s takes 1 to %d bytes", parse->name, TEXT_MAX);
+	*ret_text = value;
+	return 0;
+}
+
+static int set_server(struct parse *parse, const char *value)
+{
+	return set_text(parse, value, &parse->options->server);
+}
+
+static int set_channel(struct parse *parse, const char *value)
+{
+	return set_text(parse, value, &parse->options->channel);
+}
+
+static int set_user(struct parse *parse, const char *value)
+{
+	return set_text(parse, value, &parse->options->user);
+}
+
+static int set_search(struct parse *parse, const char *value)
+{
+	return set_text(parse, value, &parse->options->search);
 }
 
 static int set_config(struct parse *parse, const char *value)
@@ -149,8 +211,15 @@ static const struct option_row {
 	{OPTIONS_SCOPE, "--cgroup", "PATH", add_cgroup,
 	 "only processes in this cgroup (v2) or below"},
 	{OPTIONS_SCOPE, "--netns", "PATH", add_netns, "only sockets of this network namespace"},
-	{OPTIONS_OUTPUT, "--table", NULL, set_table, "for people (default)"},
-	{OPTIONS_OUTPUT, "--json", NULL, set_json, "the answer of /api/websocket/metrics/"},
+	{OPTIONS_HOURS, "--hours", "N", set_hours, "so many hours until now, 1 to 168 (24)"},
+	{OPTIONS_HISTORY, "--server", "NAME", set_server, "only this server, as in by_server"},
+	{OPTIONS_HISTORY, "--channel", "NAME", set_channel, "only this channel"},
+	{OPTIONS_USER, "--user", "NAME", set_user, "only this user: pseudonym or true value"},
+	{OPTIONS_ROWS, "--search", "TEXT", set_search, "only rows with this in a label or message"},
+	{OPTIONS_ROWS, "--limit", "N", set_limit, "at most so many rows, 1 to 2000"},
+	{OPTIONS_OUTPUT | OPTIONS_HISTORY, "--table", NULL, set_table, "for people (default)"},
+	{OPTIONS_OUTPUT | OPTIONS_HISTORY, "--json", NULL, set_json, "the answer of the API"},
+	{OPTIONS_HISTORY, "--csv", NULL, set_csv, "for spreadsheets"},
 	{OPTIONS_OUTPUT, "--prometheus", NULL, set_prometheus, "Prometheus text format"},
 	{OPTIONS_ROLE, "--role", "ROLE", set_role,
 	 "staff: everything (default); scrape: /metrics only"},

@@ -14,7 +14,7 @@
 /* Exit statuses, SPEC 6. */
 enum exit_status { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
-enum output { OUTPUT_NONE, OUTPUT_TABLE, OUTPUT_JSON, OUTPUT_PROMETHEUS };
+enum output { OUTPUT_NONE, OUTPUT_TABLE, OUTPUT_JSON, OUTPUT_PROMETHEUS, OUTPUT_CSV };
 
 #define OPTIONS_MAX_WORDS 3
 
@@ -26,6 +26,10 @@ struct options {
 	const char *config;    /* --config; NULL = not given */
 	struct settings flags; /* keys of [agent] that were given as flags */
 	const char *role;      /* --role; NULL = not given */
+	unsigned hours;        /* --hours; 0 = not given, as the next */
+	unsigned limit;        /* --limit */
+	/* What is asked of history; NULL = not given. */
+	const char *server, *channel, *user, *search;
 	bool yes;
 	bool help;
 	const char *words[OPTIONS_MAX_WORDS]; /* arguments that are no options */
@@ -41,7 +45,11 @@ enum option_group {
 	OPTIONS_PLACES = 16,  /* --config, --db, --run-dir: where the agent's things are */
 	OPTIONS_ROLE = 32,
 	OPTIONS_YES = 64,
+	OPTIONS_HISTORY = 128, /* --json, --csv, --server, --channel */
 	OPTIONS_WORD = 256,
+	OPTIONS_HOURS = 1024,
+	OPTIONS_USER = 2048,
+	OPTIONS_ROWS = 4096, /* --search, --limit */
 };
 
 /*

@@ -136,12 +136,14 @@ class Agent:
         s.settimeout(10)
         s.connect(str(self.run_dir / "agent.sock"))
         s.sendall(f"{method} {path} HTTP/1.1\r\nHost: wsvitals\r\nConnection: close\r\n\r\n".encode())
-        data = b""
-        while chunk := s.recv(65536):
-            data += chunk
-        s.close()
-        head, _, body = data.partition(b"\r\n\r\n")
-        return int(head.split()[1]), body.decode()
+        try:
+            response = http.client.HTTPResponse(s, method=method)
+            response.begin()
+            return response.status, response.read().decode()
+        except http.client.BadStatusLine as e:
+            raise ConnectionError("no answer") from e
+        finally:
+            s.close()
 
     def metrics(self, query=""):
         answer = self.ask("/api/websocket/metrics/" + query)

@@ -92,6 +92,7 @@ static int answer_form(struct call *call, int status, const char *message)
 	answer->challenge = status == 401; /* RFC 9110 15.5.2; browsers ask nobody for a Bearer */
 	answer->type = bytes.type;
 	answer->page = true;
+	answer->challenge = status == 401; /* RFC 9110 15.5.2; no browser asks for a Bearer token */
 	return 0;
 }
 
@@ -167,7 +168,10 @@ int login_post(struct call *call)
 	len = form_field(request->body, request->body_len, "token", token, sizeof(token));
 	if (len == -ENOENT)
 		return answer_form(call, 400, "Paste a staff token.");
-	/* what cannot be one counts as a wrong one; blanks come along when it is pasted */
+	/* blanks come along when it is pasted */
+	while (len > 0 && strchr(" \t\r\n", token[len - 1]))
+		token[--len] = '\0';
+	/* what cannot be one counts as a wrong one */
 	err = enter(call, len < 0 ? "" : token + strspn(token, " \t\r\n"), "a token");
 	sodium_memzero(token, sizeof(token));
 	return err;

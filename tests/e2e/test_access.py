@@ -85,8 +85,9 @@ def test_roles(agent):
     assert [status_of(agent, staff, p) for p in ("/metrics", "/", "/nothing", METRICS)] == [200, 200, 404, 200]
     assert status_of(agent, scrape, "/logout", method="POST") == 403
     assert agent.ask("/login?code=" + scrape, token=False).status == 401
+    assert agent.ask("/", token=False).headers["location"] == "/login", "a person may log in"
     for token in (False, "wsv_" + "A" * 43):
-        answers = [agent.ask(p, token=token) for p in (METRICS, "/metrics", "/nothing", "/local/version")]
+        answers = [agent.ask(p, token=token) for p in (METRICS, "/metrics", "/page.js", "/nothing", "/local/version")]
         assert {a.status for a in answers} == {401}, "an unknown path is no news for strangers"
         assert all(a.headers["www-authenticate"].startswith("Bearer") for a in answers)
 
@@ -167,6 +168,7 @@ def test_the_first_token_and_the_one_time_link(agent):
     assert status_of(agent, False, "/metrics", headers=as_session(session)) == 200
     again = agent.ask(link, token=False)
     assert again.status == 401 and "set-cookie" not in again.headers and "used" in again.text
+    assert again.headers["www-authenticate"].startswith("Bearer")
     assert status_of(agent, first) == 200
     assert agent.command("token", "revoke", "first")[0] == 0
     assert status_of(agent, first) == 401
@@ -209,7 +211,8 @@ def test_below_a_base_path_cookie_and_redirects_stay_there():
         answer = agent.ask(agent.link, token=False)
         assert answer.headers["location"] == "/admin/ws/" and "; Path=/admin/ws/;" in answer.headers["set-cookie"]
         root = agent.ask("/admin/ws/", token=False, headers=as_session(session_of(answer)))
-        assert root.status == 200 and "page.js" in root.text
+        assert (root.status, root.headers["content-type"]) == (200, "text/html; charset=utf-8")
+        assert agent.ask("/admin/ws/", token=False).headers["location"] == "/admin/ws/login"
 
 
 def test_a_proxy_that_asks_for_a_password_is_not_in_the_way(agent):
@@ -274,7 +277,7 @@ def test_wrong_logins_and_sessions_count_too(agent):
     assert agent.ask(f"/login?code=wsv_{9:043}", token=False, source="127.0.0.7").status == 429
     assert status_of(agent, False, source="127.0.0.7", headers=as_session("wsv_" + "A" * 43)) == 429
     logins = [line for line in agent.log().splitlines() if "login" in line and "level=warning" in line]
-    assert len([line for line in logins if "127.0.0.7" in line]) == len(logins) == 6, "at most ten a minute and address"
+    assert 5 <= len(logins) <= 11, "a guesser fills no disk: what is locked out is one line a minute"
     assert "wsv_" not in agent.log()
 
 
@@ -307,7 +310,7 @@ def test_a_broken_configuration_has_no_values(tmp_path):
 
 def test_the_answer_to_a_stranger_is_no_larger_than_it_must_be(agent):
     """Nothing of what is counted, of the host or of the version reaches who has no token."""
-    for path in (METRICS, "/metrics", "/", "/nothing", "/login", "/healthz", "/local/doctor"):
+    for path in (METRICS, "/metrics", "/", "/nothing", "/page.js", "/healthz", "/local/doctor", "/api/websocket/about"):
         answer = agent.ask(path, token=False)
         assert len(answer.body) < (1500 if path == "/login" else 200) and "server" not in answer.headers, answer.headers
         assert not re.search(r"\d+\.\d+\.\d+|wsvitals[/-]\d|linux", answer.text, re.I), answer

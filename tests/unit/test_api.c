@@ -64,29 +64,20 @@ static const struct row rows[] = {
 	{"health takes no parameter", NOBODY, "/healthz?verbose=1", .status = 400,
 	 .error = UNKNOWN "`verbose'; accepted: none"},
 	{"the root is the page", STAFF, "/", .status = 200},
+	{"the page takes what it wants", STAFF, "/?window=x&y", .status = 200},
+	{"the page's script", STAFF, "/page.js", .status = 200},
+	{"the page's script for nobody", NOBODY, "/page.js", .status = 401},
+	{"the page's style for everybody", NOBODY, "/page.css", .status = 200},
+	{"its icon too", NOBODY, "/icon.svg", .status = 200},
+	{"about", STAFF, "/api/websocket/about", .status = 200},
+	{"about for a scraper", SCRAPER, "/api/websocket/about", .status = 403},
 	{"the root without a slash", STAFF, "", .status = 303},
 	{"the root for a scraper", SCRAPER, "/", .status = 403},
-	{"the root for nobody leads to the login", NOBODY, "/", .status = 303},
-	{"the root for a token that is wrong does not", STRANGER, "/", .status = 401},
-	{"the script", STAFF, "/page.js", .status = 200},
-	{"the script for nobody", NOBODY, "/page.js", .status = 401},
-	{"the style for everybody", NOBODY, "/page.css", .status = 200},
-	{"the icon for everybody", NOBODY, "/icon.svg", .status = 200},
-	{"a query of the script", STAFF, "/page.js?x=1", .status = 400},
-	{"a query of the page is its own", STAFF, "/?range=1h", .status = 200},
-	{"what the page must know", STAFF, "/api/websocket/about/", .status = 200},
-	{"the same for a scraper", SCRAPER, "/api/websocket/about/", .status = 403},
-	{"history, of which this agent keeps none", STAFF, METRICS "/history?hours=24",
-	 .status = 503},
-	{"history for a scraper", SCRAPER, METRICS "/history", .status = 403},
-	{"history for nobody", NOBODY, METRICS "/history", .status = 401},
-	{"rows for a scraper", SCRAPER, "/api/websocket/connections/", .status = 403},
-	{"what paths there are", STAFF, "/api/openapi.json", .status = 200},
-	{"the same for a scraper", SCRAPER, "/api/openapi.json", .status = 403},
-	{"history at a terminal is not there for staff", STAFF, "/local/history", .status = 404},
-	{"the login", NOBODY, "/login", .status = 200},
-	{"the login with a slash, below which its files are not", NOBODY, "/login/", .status = 303},
-	{"a login without a form", NOBODY, "/login", .status = 415, .method = API_POST},
+	{"the root for nobody", NOBODY, "/", .status = 303},
+	{"the root for a stranger", STRANGER, "/", .status = 401},
+	{"the form", NOBODY, "/login", .status = 200},
+	{"the form with a slash", NOBODY, "/login/", .status = 303},
+	{"the form takes no parameter", NOBODY, "/login?x=1", .status = 400},
 	{"logging in with a wrong code", NOBODY, "/login?code=x", .status = 401},
 	{"logging in with the code", NOBODY, "/login?code=" CODE, .status = 303},
 	{"logging out by GET", STAFF, "/logout", .status = 405,
@@ -260,6 +251,7 @@ static const struct api_answer *ask(struct fixture *f, enum who who, enum api_me
 				    const char *path, const struct api_request *more)
 {
 	struct api_request request = more ? *more : (struct api_request){0};
+	static const uint8_t loopback[16] = {[10] = 0xff, 0xff, 127, 0, 0, 1};
 	char authorization[128];
 
 	snprintf(authorization, sizeof(authorization), "Bearer %s",
@@ -272,14 +264,14 @@ static const struct api_answer *ask(struct fixture *f, enum who who, enum api_me
 		request.authorization = authorization;
 	request.now_ns = request.now_ns ? request.now_ns : START;
 	request.wall = 1704110400;
-	request.from.host = request.from.host ? request.from.host : "localhost:9797";
-	request.from.peer[15] = 1; /* ::1 */
+	if (!request.from.host)
+		request.from.host = "127.0.0.1:9797";
+	memcpy(request.from.peer, loopback, sizeof(loopback));
 	take_query(f, path, &request);
 	free(f->answer.body);
 	f->answer = (struct api_answer){0};
 	assert_int_equal(api_handle(&f->api, &request, &f->answer), 0);
 	assert_non_null(f->answer.body);
-	assert_int_equal(strlen(f->answer.body), f->answer.len);
 	return &f->answer;
 }
 
@@ -292,8 +284,10 @@ static void check_shape(const struct api_answer *a, bool local)
 	assert_int_equal(!!a->allow, a->status == 405);
 	assert_int_equal(!!a->retry_s, a->status == 429 || (a->status == 503 && a->retry_s));
 	assert_int_equal(*a->location != 0, a->status == 303);
-	if (!local && !a->page && a->status != 303 && !strstr(a->type, "version="))
+	if (!local && a->status != 303 && !a->page && !strstr(a->type, "version="))
 		assert_string_equal(a->type, JSON);
+	if (!a->page)
+		assert_int_equal(strlen(a->body), a->len);
 	if (!strcmp(a->type, JSON)) {
 		root = json_loads(a->body, JSON_REJECT_DUPLICATES, NULL);
 		assert_true(json_is_object(root));
@@ -457,14 +451,70 @@ static void logging_in_and_out(void **state)
 	snprintf(cookie, sizeof(cookie), AUTH_COOKIE "=%s", f->answer.session);
 	with.cookie = cookie;
 	assert_int_equal(ask(f, NOBODY, API_GET, "/x" METRICS, &with)->status, 200);
-	assert_int_equal(ask(f, NOBODY, API_GET, "/x", &with)->status, 303);
-	assert_string_equal(f->answer.location, "/x/");
 	assert_int_equal(ask(f, NOBODY, API_GET, "/x/", &with)->status, 200);
 	assert_int_equal(ask(f, NOBODY, API_GET, "/x/metrics", &with)->status, 200);
 	assert_int_equal(ask(f, NOBODY, API_GET, "/x/login?code=" CODE, NULL)->status, 401);
 	assert_int_equal(ask(f, NOBODY, API_POST, "/x/logout", &with)->status, 200);
 	assert_true(f->answer.end_session);
 	assert_int_equal(ask(f, NOBODY, API_GET, "/x" METRICS, &with)->status, 401);
+	fixture_free(f);
+}
+
+static enum auth_verdict post_login(struct fixture *f, const char *body, size_t len)
+{
+	struct api_request form = {.body = body, .body_len = len};
+
+	ask(f, NOBODY, API_POST, "/login", &form);
+	check_shape(&f->answer, false);
+	return f->answer.status == 303   ? AUTH_GRANTED
+	       : f->answer.status == 429 ? AUTH_LOCKED
+	       : f->answer.status == 401 ? AUTH_WRONG
+					 : AUTH_NONE;
+}
+
+static void logging_in_with_a_form(void **state)
+{
+	struct fixture *f = fixture_new();
+	char body[API_BODY];
+
+	(void)state;
+	snprintf(body, sizeof(body), "token=%s", f->staff);
+	assert_int_equal(post_login(f, body, strlen(body)), AUTH_GRANTED);
+	assert_int_equal(strlen(f->answer.session), TOKEN_TEXT_SIZE - 1);
+	snprintf(body, sizeof(body), "a=b&token=+%s+%%0d%%0a&c", f->staff);
+	assert_int_equal(post_login(f, body, strlen(body)), AUTH_GRANTED); /* as it is pasted */
+	snprintf(body, sizeof(body), "token=%s", f->scrape);
+	assert_int_equal(post_login(f, body, strlen(body)), AUTH_WRONG);
+	assert_int_equal(post_login(f, "token=", 6), AUTH_WRONG);
+	assert_int_equal(post_login(f, "token=\0", 7), AUTH_WRONG);
+	assert_int_equal(post_login(f, "", 0), AUTH_NONE);
+	assert_int_equal(f->answer.status, 400);
+	ask(f, NOBODY, API_POST, "/login", NULL);
+	assert_int_equal(f->answer.status, 415); /* no form */
+	for (int i = 0; i < AUTH_FAILURES - 3; i++)
+		assert_int_equal(post_login(f, "token=x", 7), AUTH_WRONG);
+	snprintf(body, sizeof(body), "token=%s", f->staff);
+	assert_int_equal(post_login(f, body, strlen(body)), AUTH_LOCKED);
+	assert_true(f->answer.retry_s > 50);
+	fixture_free(f);
+}
+
+static void names_that_are_not_ours(void **state)
+{
+	struct api_request other = {.from = {.host = "rebound.example"}};
+	struct fixture *f = fixture_new();
+
+	(void)state;
+	assert_int_equal(ask(f, STAFF, API_GET, METRICS, &other)->status, 421);
+	check_shape(&f->answer, false);
+	assert_int_equal(ask(f, NOBODY, API_GET, "/login", &other)->status, 421);
+	assert_int_equal(ask(f, NOBODY, API_GET, "/nothing", &other)->status, 421);
+	assert_int_equal(ask(f, NOBODY, API_GET, "/healthz", &other)->status, 200);
+	assert_int_equal(ask(f, LOCAL, API_GET, METRICS, &other)->status, 200);
+	other.from.host = "127.0.0.1:9797";
+	other.from.fetch_site = "cross-site";
+	assert_int_equal(ask(f, STAFF, API_POST, "/logout", &other)->status, 403);
+	assert_int_equal(ask(f, STAFF, API_GET, METRICS, &other)->status, 200);
 	fixture_free(f);
 }
 
@@ -496,6 +546,8 @@ int main(void)
 		SENTENCE("formats of Prometheus", formats_of_prometheus),
 		SENTENCE("limits of a token and an address", limits_of_a_token_and_an_address),
 		SENTENCE("logging in and out", logging_in_and_out),
+		SENTENCE("logging in with a form", logging_in_with_a_form),
+		SENTENCE("names that are not ours", names_that_are_not_ours),
 		SENTENCE("a login sees the tokens of now", a_login_sees_the_tokens_of_now),
 	};
 

@@ -195,7 +195,7 @@ static void server_any(struct text text, uint16_t port)
 	require_clean(unit, sizeof(unit));
 	REQUIRE(!strchr(unit, '/'));
 	memset(label, 0x1b, sizeof(label));
-	label_server(comm, port, unit, label);
+	label_server(comm, &(struct server_key){.port = port}, unit, label);
 	require_clean(label, sizeof(label));
 	/* nothing was cut */
 	name = cleaned((struct text){comm, strnlen(comm, COMM_LEN)}, 3 * COMM_LEN + 1);

@@ -490,7 +490,7 @@ def http_seeds():
     tcp, local, based = 0, 1, 2
 
     def ask(path, *headers, method=b"GET", version=b"HTTP/1.1", token=None):
-        lines = [method + b" " + path + b" " + version, b"Host: x", *headers]
+        lines = [method + b" " + path + b" " + version, b"Host: 127.0.0.1", *headers]
         if token:
             lines.append(b"Authorization: Bearer " + token)
         return b"\r\n".join(lines) + b"\r\n\r\n"
@@ -519,6 +519,23 @@ def http_seeds():
     yield "local-metrics", to(local, ask(metrics) + ask(b"/metrics"))
     yield "login", to(tcp, ask(b"/login?code=" + code) + ask(b"/login?code=" + code))
     yield "login-token", to(tcp, ask(b"/login?code=" + staff) + ask(b"/login?code=" + scrape))
+    form = b"Content-Type: application/x-www-form-urlencoded"
+    for name, body in {"staff": b"token=" + staff, "scrape": b"token=" + scrape, "code": b"a=b&token=+" + code,
+                       "escaped": b"token=%77sv_%00", "none": b"tokens=x", "long": b"token=" + b"x" * 506}.items():
+        yield f"form-{name}", to(tcp, ask(b"/login", form, b"Content-Length: %d" % len(body), method=b"POST") + body
+                                 + ask(b"/healthz"), [127, 127, 3])
+    yield "form-short", to(tcp, ask(b"/login", form, b"Content-Length: 99", method=b"POST") + b"token=")
+    yield "form-too-long", to(tcp, ask(b"/login", form, b"Content-Length: 513", method=b"POST") + b"token=")
+    yield "form-chunks", to(tcp, ask(b"/login", form, b"Transfer-Encoding: chunked", method=b"POST") + b"0\r\n\r\n")
+    yield "form-other-type", to(tcp, ask(b"/login", b"Content-Length: 2", method=b"POST") + b"{}")
+    yield "form-other-site", to(tcp, ask(b"/login", form, b"Origin: https://evil.example", b"Content-Length: 7",
+                                         method=b"POST") + b"token=x")
+    for name in ("", "page.js", "page.css", "icon.svg", "login", "login/", "api/websocket/about"):
+        path = b"/" + name.encode()
+        yield f"page-{name.replace('/', '_') or 'index'}", to(tcp, ask(path, token=staff) + ask(path))
+        yield f"page-gzip-{name.replace('/', '_') or 'index'}", to(tcp, ask(path, b"Accept-Encoding: gzip", token=staff))
+    yield "host-other", to(tcp, ask(metrics, token=staff).replace(b"127.0.0.1", b"rebound.example"))
+    yield "proxy", to(tcp, ask(metrics, b"X-Forwarded-For: 192.0.2.1", b"X-Forwarded-Proto: https", token=staff))
     yield "logout", to(tcp, ask(b"/logout", method=b"POST", token=staff))
     yield "cookie", to(tcp, ask(metrics, b"Cookie: a=b; wsvitals_session=" + code + b"; c=d"))
     yield "many", to(tcp, ask(metrics, token=staff) * 22)

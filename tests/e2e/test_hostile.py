@@ -96,7 +96,7 @@ def agent(loris):
 
 
 def request(line=b"GET /healthz HTTP/1.1", *headers, token=None):
-    lines = [line, b"Host: localhost", *headers]
+    lines = [line, b"Host: 127.0.0.1", *headers]
     if token:
         lines.append(b"Authorization: Bearer " + token.encode())
     return b"\r\n".join(lines) + b"\r\n\r\n"
@@ -115,20 +115,21 @@ def one_answer(agent, data, source=None):
 
 
 # What must be refused and how (None: closed without a word); SMUGGLED is what a smuggler would like to be served.
-SMUGGLED = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
+SMUGGLED = b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+FORM = b"Content-Type: application/x-www-form-urlencoded"
 REFUSED = {
-    "a NUL in the method": (400, b"GET\0 /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"),
-    "a NUL behind the path": (400, b"GET /healthz\0 HTTP/1.1\r\nHost: localhost\r\n\r\n"),
-    "a NUL in the path": (400, b"GET /healthz\0/../metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"),
-    "a NUL in the query": (400, b"GET /healthz?\0a=1 HTTP/1.1\r\nHost: localhost\r\n\r\n"),
-    "a NUL in the version": (400, b"GET /healthz HTTP/1.1\0\r\nHost: localhost\r\n\r\n"),
-    "a NUL in a header's name": (400, b"GET /healthz HTTP/1.1\r\nHo\0st: x\r\nHost: localhost\r\n\r\n"),
-    "a NUL in a header's value": (400, b"GET /healthz HTTP/1.1\r\nHost: localhost\0y\r\n\r\n"),
-    "a NUL at the end of a value": (400, b"GET /healthz HTTP/1.1\r\nHost: localhost\0\r\n\r\n"),
-    "a header that begins with a NUL": (400, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\0: x\r\n" + SMUGGLED),
-    "a line that is a NUL": (400, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\0\r\n" + SMUGGLED),
-    "a NUL and line feeds that make up for it": (400, b"GET /healthz HTTP/1.1\nHost: localhost\nX: a\0b\r\n\r\n"),
-    "a blank, and a line feed that makes up for it": (400, b"GET  /healthz HTTP/1.1\r\nHost: localhost\n\r\n"),
+    "a NUL in the method": (400, b"GET\0 /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"),
+    "a NUL behind the path": (400, b"GET /healthz\0 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"),
+    "a NUL in the path": (400, b"GET /healthz\0/../metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"),
+    "a NUL in the query": (400, b"GET /healthz?\0a=1 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"),
+    "a NUL in the version": (400, b"GET /healthz HTTP/1.1\0\r\nHost: 127.0.0.1\r\n\r\n"),
+    "a NUL in a header's name": (400, b"GET /healthz HTTP/1.1\r\nHo\0st: x\r\nHost: 127.0.0.1\r\n\r\n"),
+    "a NUL in a header's value": (400, b"GET /healthz HTTP/1.1\r\nHost: x\0y\r\n\r\n"),
+    "a NUL at the end of a value": (400, b"GET /healthz HTTP/1.1\r\nHost: x\0\r\n\r\n"),
+    "a header that begins with a NUL": (400, b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\0: x\r\n" + SMUGGLED),
+    "a line that is a NUL": (400, b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\0\r\n" + SMUGGLED),
+    "a NUL and line feeds that make up for it": (400, b"GET /healthz HTTP/1.1\nHost: x\nX: a\0b\r\n\r\n"),
+    "a blank, and a line feed that makes up for it": (400, b"GET  /healthz HTTP/1.1\r\nHost: x\n\r\n"),
     "a header that is a colon": (400, request(b"GET /healthz HTTP/1.1", b":") + SMUGGLED),
     "an escaped NUL in the path": (400, request(b"GET /healthz%00 HTTP/1.1")),
     "an escaped NUL in the query": (400, request(b"GET /healthz?a=%00 HTTP/1.1")),
@@ -142,12 +143,12 @@ REFUSED = {
     "bytes above ASCII in the URI": (400, request("GET /healthz\u00e9 HTTP/1.1".encode())),
     "a carriage return in the URI": (400, request(b"GET /healthz\r HTTP/1.1")),
     "a carriage return in a value": (400, request(b"GET /healthz HTTP/1.1", b"X: a\rb")),
-    "a carriage return that ends a header": (400, b"GET /healthz HTTP/1.1\r\nHost: localhost\rX: y\r\n\r\n"),
-    "a line feed that ends the request line": (400, b"GET /healthz HTTP/1.1\nHost: localhost\r\n\r\n"),
-    "a line feed that ends a header": (400, b"GET /healthz HTTP/1.1\r\nHost: localhost\n\r\n"),
-    "a line feed that ends the head": (400, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\n"),
+    "a carriage return that ends a header": (400, b"GET /healthz HTTP/1.1\r\nHost: x\rX: y\r\n\r\n"),
+    "a line feed that ends the request line": (400, b"GET /healthz HTTP/1.1\nHost: 127.0.0.1\r\n\r\n"),
+    "a line feed that ends a header": (400, b"GET /healthz HTTP/1.1\r\nHost: x\n\r\n"),
+    "a line feed that ends the head": (400, b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\n"),
     "a folded header": (400, request(b"GET /healthz HTTP/1.1", b"X: a\r\n b")),
-    "a folded first header": (400, b"GET /healthz HTTP/1.1\r\n Host: localhost\r\n\r\n"),
+    "a folded first header": (400, b"GET /healthz HTTP/1.1\r\n Host: 127.0.0.1\r\n\r\n"),
     "a folded Authorization": (400, request(b"GET /healthz HTTP/1.1", b"Authorization: Bearer\r\n\tx")),
     "a blank before the colon": (400, b"GET /healthz HTTP/1.1\r\nHost : x\r\n\r\n"),
     "a tab before the colon": (400, request(b"GET /healthz HTTP/1.1", b"X\t: y")),
@@ -156,7 +157,7 @@ REFUSED = {
     "a control character in a value": (400, request(b"GET /healthz HTTP/1.1", b"X: \x1b[2J")),
     "no Host": (400, b"GET /healthz HTTP/1.1\r\n\r\n"),
     "Host twice": (400, request(b"GET /healthz HTTP/1.1", b"Host: y")),
-    "Host twice, the same": (400, request(b"GET /healthz HTTP/1.1", b"host: x")),
+    "Host twice, the same": (400, request(b"GET /healthz HTTP/1.1", b"host: 127.0.0.1")),
     "Authorization twice": (400, request(b"GET /healthz HTTP/1.1", b"Authorization: Bearer a", b"Authorization: Bearer b")),
     "Cookie twice": (400, request(b"GET /healthz HTTP/1.1", b"Cookie: a=b", b"cookie: c=d")),
     "Content-Length twice": (400, request(b"POST /logout HTTP/1.1", b"Content-Length: 0", b"Content-Length: 0")),
@@ -175,6 +176,12 @@ REFUSED = {
     "chunks and a length": (413, request(b"POST /logout HTTP/1.1", b"Content-Length: 4", b"Transfer-Encoding: chunked") + b"0\r\n\r\n" + SMUGGLED),
     "a length and chunks": (413, request(b"POST /logout HTTP/1.1", b"Transfer-Encoding: chunked", b"Content-Length: 0") + b"0\r\n\r\n" + SMUGGLED),
     "Transfer-Encoding twice": (400, request(b"POST /logout HTTP/1.1", b"Transfer-Encoding: chunked", b"Transfer-Encoding: identity") + b"0\r\n\r\n" + SMUGGLED),
+    "a login in chunks": (413, request(b"POST /login HTTP/1.1", FORM, b"Transfer-Encoding: chunked") + b"7\r\ntoken=x\r\n0\r\n\r\n" + SMUGGLED),
+    "a login in chunks and with a length": (413, request(b"POST /login HTTP/1.1", FORM, b"Content-Length: 7", b"Transfer-Encoding: chunked") + b"token=x" + SMUGGLED),
+    "a login with two lengths": (400, request(b"POST /login HTTP/1.1", FORM, b"Content-Length: 7", b"Content-Length: 44") + b"token=x" + SMUGGLED),
+    "a long login": (413, request(b"POST /login HTTP/1.1", FORM, b"Content-Length: 513") + b"token=" + b"x" * 507 + SMUGGLED),
+    "a login that asks whether it may come": (413, request(b"POST /login HTTP/1.1", FORM, b"Content-Length: 7", b"Expect: 100-continue")),
+    "a body for the page": (413, request(b"GET /login HTTP/1.1", FORM, b"Content-Length: 7") + b"token=x" + SMUGGLED),
     "an unknown Transfer-Encoding": (413, request(b"GET /healthz HTTP/1.1", b"Transfer-Encoding: xchunked") + b"0\r\n\r\n" + SMUGGLED),
     "Transfer-Encoding without a value": (413, request(b"GET /healthz HTTP/1.1", b"Transfer-Encoding:") + SMUGGLED),
     "an absolute URI": (400, request(b"GET http://x/healthz HTTP/1.1")),
@@ -262,6 +269,20 @@ def test_a_request_that_came_along_with_a_good_one_is_answered_after_it(agent):
         assert client.answer().status == 200
         client.send(request(b"GET /healthz HTTP/1.1", b"Connection: close") + request())
         assert client.answer().status == 200 and client.is_closed()
+
+
+def test_the_body_of_a_login_is_as_long_as_it_says(agent):
+    """Neither what is in it nor what is behind it is taken for something else."""
+    with Client(agent.port, source="127.0.0.3") as client:
+        client.send(request(b"POST /login HTTP/1.1", FORM, b"Content-Length: %d" % len(SMUGGLED)) + SMUGGLED + request())
+        assert client.answer().status == 400  # a form without a token
+        assert client.answer().status == 200
+        for part in (request(b"POST /login HTTP/1.1", FORM, b"Content-Length: 7"), b"to", b"ken=", b"x", SMUGGLED):
+            client.send(part)
+            time.sleep(0.05)
+        assert client.answer().status == 401 and client.answer().status == 401
+        client.send(request(b"POST /login HTTP/1.1", FORM, b"Content-Length: 512") + b"token=" + b"x" * 506 + request())
+        assert client.answer().status == 401 and client.answer().status == 200
 
 
 def test_unknown_methods_get_405_with_a_token_and_401_without(agent):

@@ -19,12 +19,6 @@
 #define PATH                                                                                       \
 	"base-path takes a path that begins with / and does not end with it, of letters, digits "  \
 	"and -_~. , not "
-#define FILE_PATH(key) key " takes the absolute path of a file, at most 255 bytes, not "
-#define NAMES                                                                                      \
-	"host takes names without a port, separated by commas, as in metrics.example.org, not "
-#define PROXIES                                                                                    \
-	"trusted-proxy takes addresses or networks separated by commas, as in 192.0.2.7 or "       \
-	"10.0.0.0/8, not "
 #define LEVEL "log-level takes error, warning, info or debug, not "
 #define SWITCH "insecure-listen takes yes or no, not "
 #define PORTS "port takes ports from 1 to 65535, separated by commas, not "
@@ -34,6 +28,16 @@
 #define KEYS                                                                                       \
 	"it takes listen, db, run-dir, insecure-listen, tls-cert, tls-key, port, pid, comm, "      \
 	"cgroup, netns, base-path, host, trusted-proxy, log-level"
+#define VERDICT_KEYS                                                                               \
+	"it takes errors-factor, errors-least, latency-factor, latency-least, drop-percent, "      \
+	"drop-least"
+#define FILE_PATH(key) key " takes the absolute path of a file, at most 255 bytes, not "
+#define NUMBER(key) key " takes a number above 0, at most 1000000, not "
+#define NAMES                                                                                      \
+	"host takes names without a port, separated by commas, as in metrics.example.org, not "
+#define PROXIES                                                                                    \
+	"trusted-proxy takes addresses or networks separated by commas, as in 192.0.2.7 or "       \
+	"10.0.0.0/8, not "
 #define BYTES_50 "12345678901234567890123456789012345678901234567890"
 
 /* A file, and either the values that it gives, "key value" each, or the line and why it is refused. */
@@ -57,18 +61,34 @@ struct row {
 		.refused = why "`" value "'"                                                       \
 	}
 
-#define VERDICT_GOOD(words, key, value)                                                            \
+#define VERDICT(key, value)                                                                        \
 	{                                                                                          \
-		.sentence = (words), .text = "[verdict]\n" key " = " value "\n", .gives = {        \
+		.sentence = key " is of the verdict", .text = "[verdict]\n" key " = " value "\n",  \
+		.gives = {                                                                         \
 			key " " value                                                              \
 		}                                                                                  \
 	}
-#define VERDICT_BAD(words, key, value)                                                             \
+#define BAD_VERDICT(words, key, value)                                                             \
 	{                                                                                          \
-		.sentence = (words), .text = "[agent]\n[verdict]\n" key " = " value "\n",          \
-		.line = 3,                                                                         \
-		.refused = key " takes a number above 0, at most 1000000, not `" value "'"         \
+		.sentence = (words), .text = "# x\n[verdict]\n" key " = " value "\n", .line = 3,   \
+		.refused = NUMBER(key) "`" value "'"                                               \
 	}
+
+#define STORE(key, value)                                                                          \
+	{                                                                                          \
+		.sentence = key " = " value " is of the store",                                    \
+		.text = "[store]\n" key " = " value "\n", .gives = {                               \
+			key " " value                                                              \
+		}                                                                                  \
+	}
+#define BAD_STORE(words, key, value, why)                                                          \
+	{                                                                                          \
+		.sentence = (words), .text = "# x\n[store]\n" key " = " value "\n", .line = 3,     \
+		.refused = why "`" value "'"                                                       \
+	}
+#define KEEPS(key) key " takes a time from 1h to 20y, as in 48h, 30d or 2y, not "
+#define SIZE "size-max takes a size from 16M to 64T, as in 500M or 2G, not "
+#define ROWS "rows-max takes a whole number from 1 to 10000000, not "
 
 static const struct row rows[] = {
 	{"an empty file changes nothing", "",
@@ -141,40 +161,63 @@ static const struct row rows[] = {
 	GOOD("a certificate", "tls-cert", "/etc/x.pem", "/etc/x.pem"),
 	GOOD("no certificate", "tls-cert", "", ""),
 	BAD("a relative certificate", "tls-cert", "x.pem", FILE_PATH("tls-cert")),
-	GOOD("a key of it", "tls-key", "/etc/x.key", "/etc/x.key"),
-	BAD("a relative key of it", "tls-key", "x.key", FILE_PATH("tls-key")),
-	GOOD("names of the host", "host", "a.example,b_c-1", "a.example,b_c-1"),
-	BAD("a name with a port", "host", "a.example:80", NAMES),
-	BAD("a name with a slash", "host", "a/b", NAMES),
-	BAD("an empty host", "host", "", NAMES),
+	GOOD("a key", "tls-key", "/etc/x.key", "/etc/x.key"),
+	BAD("a relative key", "tls-key", "x.key", FILE_PATH("tls-key")),
+	GOOD("names of ours", "host", "a.example.org,b", "a.example.org,b"),
+	BAD("a name with a port", "host", "a:80", NAMES),
+	BAD("a name with a scheme", "host", "http://a", NAMES),
+	BAD("no name", "host", "", NAMES),
 	GOOD("proxies", "trusted-proxy", "10.0.0.0/8,::1", "10.0.0.0/8,::1"),
-	BAD("a network of too many bits", "trusted-proxy", "10.0.0.0/33", PROXIES),
-	BAD("a proxy by name", "trusted-proxy", "localhost", PROXIES),
-	BAD("an empty proxy", "trusted-proxy", "", PROXIES),
-
-	VERDICT_GOOD("a number", "errors-factor", "2.5"),
-	VERDICT_GOOD("the smallest number", "errors-least", "0.000001"),
-	VERDICT_GOOD("the largest number", "latency-factor", "1000000"),
-	VERDICT_GOOD("milliseconds", "latency-least", "5"),
-	VERDICT_GOOD("a percentage", "drop-percent", ".5"),
-	VERDICT_GOOD("a count", "drop-least", "10."),
-	VERDICT_BAD("no number", "errors-factor", ""),
-	VERDICT_BAD("zero", "errors-least", "0.0"),
-	VERDICT_BAD("a negative number", "latency-factor", "-1"),
-	VERDICT_BAD("more than there is", "latency-least", "1000001"),
-	VERDICT_BAD("a word", "drop-percent", "nan"),
-	VERDICT_BAD("an exponent", "drop-percent", "1e3"),
-	VERDICT_BAD("two points", "drop-least", "1.2.3"),
-	VERDICT_BAD("a sign of percent", "drop-percent", "30%"),
-	{.sentence = "a key of the other section",
+	BAD("a proxy by name", "trusted-proxy", "proxy", PROXIES),
+	BAD("bits behind a network's length", "trusted-proxy", "10.0.0.1/8", PROXIES),
+	BAD("a list of proxies with a hole", "trusted-proxy", "10.0.0.1,,::1", PROXIES),
+	{"host again adds", "[agent]\nhost = a\nhost = b\n", .gives = {"host a,b"}},
+	VERDICT("errors-factor", "2.5"),
+	VERDICT("errors-least", "10"),
+	VERDICT("latency-factor", "4"),
+	VERDICT("latency-least", "0.25"),
+	VERDICT("drop-percent", "50"),
+	VERDICT("drop-least", "100"),
+	BAD_VERDICT("a factor of nothing", "errors-factor", "0"),
+	BAD_VERDICT("a negative factor", "errors-factor", "-1"),
+	BAD_VERDICT("a factor in words", "latency-factor", "three"),
+	BAD_VERDICT("a factor with an exponent", "latency-factor", "1e3"),
+	BAD_VERDICT("an empty number", "drop-least", ""),
+	{.sentence = "a key of the agent in the verdict",
 	 .text = "[verdict]\nport = 80\n",
 	 .line = 2,
-	 .refused = "[verdict] has no key `port'; it takes errors-factor, errors-least, "
-		    "latency-factor, latency-least, drop-percent, drop-least"},
-	{.sentence = "the other way round",
+	 .refused = "[verdict] has no key `port'; " VERDICT_KEYS},
+	{.sentence = "a key of the verdict in the agent",
 	 .text = "[agent]\ndrop-least = 1\n",
 	 .line = 2,
 	 .refused = "[agent] has no key `drop-least'; " KEYS},
+
+	STORE("keep-raw", "1h"),
+	STORE("keep-5m", "45d"),
+	STORE("keep-1h", "20y"),
+	STORE("keep-rows", "30d"),
+	STORE("rows-max", "1"),
+	STORE("size-max", "16M"),
+	STORE("size-max", "64T"),
+	BAD_STORE("a time without a unit", "keep-raw", "48", KEEPS("keep-raw")),
+	BAD_STORE("a time of two units", "keep-raw", "1d12h", KEEPS("keep-raw")),
+	BAD_STORE("a time that is none", "keep-5m", "", KEEPS("keep-5m")),
+	BAD_STORE("a time that is too long", "keep-1h", "21y", KEEPS("keep-1h")),
+	BAD_STORE("a time that would wrap", "keep-rows", "99999999999y", KEEPS("keep-rows")),
+	BAD_STORE("a negative time", "keep-rows", "-1d", KEEPS("keep-rows")),
+	BAD_STORE("no time at all", "keep-raw", "0h", KEEPS("keep-raw")),
+	BAD_STORE("a size in kilobytes", "size-max", "99999K", SIZE),
+	BAD_STORE("a size below the least", "size-max", "15M", SIZE),
+	BAD_STORE("a size above the most", "size-max", "65T", SIZE),
+	BAD_STORE("a size with a point", "size-max", "1.5G", SIZE),
+	BAD_STORE("no rows", "rows-max", "0", ROWS),
+	BAD_STORE("more rows than can be", "rows-max", "10000001", ROWS),
+	BAD_STORE("rows in words", "rows-max", "many", ROWS),
+	{.sentence = "a key of the agent in the store",
+	 .text = "[store]\nport = 80\n",
+	 .line = 2,
+	 .refused = "[store] has no key `port'; it takes keep-raw, keep-5m, keep-1h, keep-rows, "
+		    "rows-max, size-max"},
 
 	GOOD("ports", "port", "80,443", "80,443"),
 	BAD("a port by name", "port", "http", PORTS),
@@ -230,23 +273,27 @@ static const struct row rows[] = {
 	{.sentence = "an unknown section",
 	 .text = "[agent]\n[agents]\n",
 	 .line = 2,
-	 .refused = "there is no section `[agents]'; this version knows [agent], [verdict]"},
+	 .refused =
+		 "there is no section `[agents]'; this version knows [agent], [verdict], [store]"},
 	{.sentence = "an unknown section with known keys",
 	 .text = "[server]\nport = 1\n",
 	 .line = 1,
-	 .refused = "there is no section `[server]'; this version knows [agent], [verdict]"},
+	 .refused =
+		 "there is no section `[server]'; this version knows [agent], [verdict], [store]"},
 	{.sentence = "a section in capitals",
 	 .text = "[Agent]\n",
 	 .line = 1,
-	 .refused = "there is no section `[Agent]'; this version knows [agent], [verdict]"},
+	 .refused =
+		 "there is no section `[Agent]'; this version knows [agent], [verdict], [store]"},
 	{.sentence = "a section with blanks",
 	 .text = "[ agent ]\n",
 	 .line = 1,
-	 .refused = "there is no section `[ agent ]'; this version knows [agent], [verdict]"},
+	 .refused =
+		 "there is no section `[ agent ]'; this version knows [agent], [verdict], [store]"},
 	{.sentence = "a section that does not end",
 	 .text = "[agent\nport = 1\n",
 	 .line = 1,
-	 .refused = "there is no section `[agent'; this version knows [agent], [verdict]"},
+	 .refused = "there is no section `[agent'; this version knows [agent], [verdict], [store]"},
 	{.sentence = "a key behind the section",
 	 .text = "[agent] port = 80\n",
 	 .line = 1,
@@ -314,7 +361,10 @@ static void every_key_has_a_row(void **state)
 					   "log-level",     "errors-factor",
 					   "errors-least",  "latency-factor",
 					   "latency-least", "drop-percent",
-					   "drop-least"};
+					   "drop-least",    "keep-raw",
+					   "keep-5m",       "keep-1h",
+					   "keep-rows",     "rows-max",
+					   "size-max"};
 
 	(void)state;
 	assert_int_equal(COUNT(keys), NR_SETTINGS);
@@ -497,9 +547,8 @@ static void flags_win_over_files(void **state)
 /* Every key of [agent] is a flag with the same checks. */
 static void every_key_is_a_flag(void **state)
 {
-	static const char *const good[NR_SETTINGS] = {"[::1]:1", "/d",  "/r", NULL,  "/c",
-						      "/k",      "1,2", "3",  "c",   "g",
-						      "n",       "/b",  "h",  "::1", "warning"};
+	static const char *const good[] = {"[::1]:1", "/d", "/r", NULL, "/c",  "/k", "1,2",    "3",
+					   "c",       "g",  "n",  "/b", "h,i", "::", "warning"};
 	char flag[64], error[512];
 
 	(void)state;
@@ -508,8 +557,6 @@ static void every_key_is_a_flag(void **state)
 		char *argv[3] = {"run", flag, (char *)(uintptr_t)good[id]};
 		struct options options;
 
-		if (strcmp(settings_rows[id].section, "agent") != 0)
-			continue;
 		snprintf(flag, sizeof(flag), "--%s", settings_rows[id].key);
 		assert_int_equal(options_parse(good[id] ? 3 : 2, argv, OPTIONS_SETTINGS, &options,
 					       error, sizeof(error)),
@@ -520,7 +567,9 @@ static void every_key_is_a_flag(void **state)
 		if (!good[id])
 			continue;
 		argv[2] = "";
-		if (id == SETTING_BASE_PATH || id == SETTING_TLS_CERT || id == SETTING_TLS_KEY)
+		if (id == SETTING_BASE_PATH)
+			argv[2] = "/";
+		if (id == SETTING_TLS_CERT || id == SETTING_TLS_KEY)
 			argv[2] = "x";
 		assert_int_equal(
 			options_parse(3, argv, OPTIONS_SETTINGS, &options, error, sizeof(error)),

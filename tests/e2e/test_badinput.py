@@ -306,7 +306,7 @@ def test_nothing_is_left_in_the_kernel(running, end):
             watch.kill()
         else:
             watch.finish(getattr(signal, end))
-        wait_until(lambda: not (in_kernel() - before) & ours, f"the kernel to be free of {sorted(ours)}")
+        wait_until(lambda: not (in_kernel() - before) & ours, f"the kernel to be free of {sorted(ours)}", 60)
         c.ask("the server goes on")
         c.close(1000)
 

@@ -135,16 +135,30 @@ static __always_inline void count_open(struct conn *conn, __u64 handshake_ns)
 	}
 }
 
+/* conn.pings: how many are out, and whether there were several at a time since there was none */
+#define PINGS_OUT 0x7f
+#define PINGS_OVERLAP 0x80
+#define PING_GIVEN_UP ((__u32)(10000000000ull >> 6)) /* in the unit of conn.ping_at */
+
 /* Server's pings and their pongs. With more than one ping out, which one a pong answers cannot be
- * told (RFC 6455 5.5.3), so it is not timed. */
+ * told (RFC 6455 5.5.3), so it is not timed; nor are those that follow until none is out, as a pong
+ * may be an earlier ping's. A client may answer the last of several alone: pings that are followed by
+ * none for a while are given up at the next. */
 static __always_inline void count_ping(struct conn *conn, struct ws_tally *t, __u32 direction,
 				       __u64 now)
 {
 	if (direction == SENT && t->ping) {
-		conn->ping_at = (__u32)(now >> 6) | 1;
-		conn->pings = conn->pings + t->ping > 2 ? 2 : conn->pings + t->ping;
+		__u32 at = (__u32)(now >> 6) | 1, out = t->ping;
+
+		if (at - conn->ping_at < PING_GIVEN_UP)
+			out += conn->pings & PINGS_OUT;
+		if (out > PINGS_OUT)
+			out = PINGS_OUT;
+		conn->ping_at = at;
+		conn->pings = out > 1 ? out | PINGS_OVERLAP : out;
 	} else if (direction == RECEIVED && t->pong && conn->pings) {
 		struct server_rare *rare = rare_of(conn->server);
+		__u32 out = conn->pings & PINGS_OUT;
 
 		if (conn->pings == 1 && rare) {
 			__u64 rtt = (__u64)((__u32)(now >> 6) - conn->ping_at) << 6;
@@ -152,7 +166,7 @@ static __always_inline void count_ping(struct conn *conn, struct ws_tally *t, __
 			hist_add_shared(&rare->ping_rtt, rtt, 1);
 			minmax_add(&rare->ping_rtt_ns, rtt);
 		}
-		conn->pings = 0;
+		conn->pings = out > t->pong ? (out - t->pong) | PINGS_OVERLAP : 0;
 	}
 }
 

@@ -97,7 +97,7 @@ struct conn {
 	__u8 state;     /* enum conn_state */
 	__u8 server;    /* slot */
 	__u8 violation; /* enum violation: the first */
-	__u8 pings;     /* pings of the server without a pong, saturating */
+	__u8 pings;     /* pings of the server without a pong: count_ping() */
 };
 _Static_assert(sizeof(struct conn) == 184, "see above");
 

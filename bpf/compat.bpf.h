@@ -38,6 +38,40 @@
 #define TCP_CLOSE 7
 #define TCP_CLOSE_WAIT 8
 
+/*
+ * Linux 6.2. The same address as a pointer to read through: the load itself is checked, where
+ * bpf_probe_read_kernel and bpf_skc_to_tcp_sock are calls of 10 to 30 ns, and an event has few of
+ * these to spare.
+ */
+extern void *bpf_rdonly_cast(void *obj, __u32 btf_id) __ksym;
+
+#define as_type(type, address)                                                                     \
+	((type *)bpf_rdonly_cast((void *)(address), bpf_core_type_id_kernel(type)))
+
+/* The word that stands at an address; rb_node because it begins with a word that is no pointer to the
+ * verifier, which would tell pointers apart where we do not. */
+#define word_at(address) (as_type(struct rb_node, address)->__rb_parent_color)
+
+/* For sockets that are known to be TCP: those that have a struct conn which is not CONN_IGNORED. */
+static __always_inline struct tcp_sock *tcp_of(struct sock *sk)
+{
+	struct tcp_sock *tp = as_type(struct tcp_sock, sk);
+
+	__builtin_assume(tp != NULL); /* which else the verifier would follow */
+	return tp;
+}
+
+/* Where the registers of a task's system call are, counted from its stack: the same for all tasks. */
+__u64 regs_offset; /* 0 = not known yet */
+
+/* bpf_task_pt_regs is asked once; after that its answer is calculated. */
+static __always_inline struct pt_regs *regs_of(struct task_struct *task)
+{
+	if (!regs_offset)
+		regs_offset = (__u64)bpf_task_pt_regs(task) - (__u64)task->stack;
+	return as_type(struct pt_regs, (__u64)task->stack + regs_offset);
+}
+
 /* The arguments of the system call that a task is in. */
 struct call {
 	long nr;
@@ -66,9 +100,7 @@ struct call {
 /* The number alone, of whichever call was the last: a first look for what is rare. */
 static __always_inline long call_nr(struct task_struct *task)
 {
-	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
-
-	return (long)regs->orig_ax;
+	return (long)regs_of(task)->orig_ax;
 }
 
 /*
@@ -78,7 +110,7 @@ static __always_inline long call_nr(struct task_struct *task)
  */
 static __always_inline int call_of(struct task_struct *task, struct call *call)
 {
-	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	struct pt_regs *regs = regs_of(task);
 
 	if ((long)regs->ax != -ENOSYS || (task->thread_info.status & TS_COMPAT))
 		return -1;
@@ -105,13 +137,12 @@ static __always_inline int task_is_32bit(struct task_struct *task)
 static __always_inline int fd_is(struct task_struct *task, __u32 fd, struct file *wanted)
 {
 	struct fdtable *fdt = task->files->fdt;
-	struct file *file = NULL;
+	__u64 file;
 
 	if (fd >= fdt->max_fds)
 		return 0;
-	if (bpf_probe_read_kernel(&file, sizeof(file), fdt->fd + fd))
-		return 0;
-	return file && file == wanted;
+	file = word_at(fdt->fd + fd);
+	return file && file == (__u64)wanted;
 }
 
 #endif

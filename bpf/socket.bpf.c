@@ -71,13 +71,9 @@ SEC("tp_btf/sk_data_ready")
 int BPF_PROG(on_data_ready, struct sock *sk)
 {
 	struct conn *conn = conn_of(sk);
-	struct tcp_sock *tp;
 
-	if (!conn || conn->state != CONN_OPEN || (conn->bits & CONN_UPSTREAM))
-		return 0;
-	tp = (struct tcp_sock *)bpf_skc_to_tcp_sock(sk);
-	if (tp)
-		count_data_ready(conn, tp, bpf_ktime_get_ns());
+	if (conn && conn->state == CONN_OPEN && !(conn->bits & CONN_UPSTREAM))
+		count_data_ready(conn, tcp_of(sk), bpf_ktime_get_ns());
 	return 0;
 }
 

@@ -707,7 +707,6 @@ out:
 
 static __always_inline void stream_event(struct sock *sk, int ret, int flags, __u32 wire)
 {
-	struct tcp_sock *tp;
 	struct conn *conn;
 
 	if (ret <= 0 || (flags & (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB))) {
@@ -722,9 +721,7 @@ static __always_inline void stream_event(struct sock *sk, int ret, int flags, __
 	}
 	if (conn->state == CONN_IGNORED)
 		return;
-	tp = (struct tcp_sock *)bpf_skc_to_tcp_sock(sk);
-	if (tp)
-		stream_data(sk, conn, tp, wire, ret, flags);
+	stream_data(sk, conn, tcp_of(sk), wire, ret, flags);
 }
 
 /* The same of a Unix socket. */

@@ -125,6 +125,11 @@ struct task_struct {
 	char comm[16];
 	struct files_struct *files;
 	void *worker_private;
+	void *stack;
+};
+
+struct rb_node {
+	long unsigned int __rb_parent_color;
 };
 
 struct pt_regs {

@@ -550,7 +550,6 @@ struct run {
 	__u64 file; /* … no pointers that the verifier would have to trust */
 	struct ws_tally tally;
 	struct pair_tally pair;
-	__u8 scratch[WS_SCRATCH];
 	struct accept_work work;
 };
 

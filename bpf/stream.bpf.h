@@ -32,6 +32,8 @@ struct step {
 
 static long frame_step(__u64 i, struct step *step)
 {
+	/* on the stack: into other memory the kernel first asks what is there (usercopy checks) */
+	__u8 scratch[WS_SCRATCH] = {};
 	struct run *run = step->run;
 	struct conn *conn = step->conn;
 	__u32 direction = step->direction & 1;
@@ -51,7 +53,7 @@ static long frame_step(__u64 i, struct step *step)
 	}
 	if (!len)
 		return 0;
-	taken = ws_step(ws, &run->tally, run->scratch, run->base, len, direction);
+	taken = ws_step(ws, &run->tally, scratch, run->base, len, direction);
 	/* both sides send a close frame; the reason is in the first */
 	if (run->tally.close_len && (!(conn->bits & CONN_HAS_CLOSE) ||
 				     !!(conn->bits & CONN_CLOSE_SERVER) == (direction == SENT)))
@@ -61,8 +63,9 @@ static long frame_step(__u64 i, struct step *step)
 	return 0;
 }
 
-/* The rest of the event is frames (or, on an upgrade in flight, will have been). */
-static __always_inline void stream_frames(struct step *step)
+/* The rest of the event is frames (or, on an upgrade in flight, will have been). often_one: nearly
+ * always it is one frame, for which a loop costs too much. */
+static __always_inline void stream_frames(struct step *step, int often_one)
 {
 	struct run *run = step->run;
 	struct ws_stream *ws = &step->conn->ws[step->direction & 1];
@@ -70,7 +73,10 @@ static __always_inline void stream_frames(struct step *step)
 
 	if (!run->left)
 		return;
-	bpf_loop(STREAM_STEPS, frame_step, step, 0);
+	if (often_one)
+		frame_step(0, step);
+	if (run->left)
+		bpf_loop(STREAM_STEPS, frame_step, step, 0);
 	if (run->left) {
 		BOOK(frames_capped);
 		ws->flags |= WS_UNKNOWN;
@@ -538,7 +544,7 @@ static __always_inline void stream_http(struct step *step)
 			bpf_loop(HEAD_STEPS, request_step, step, 0);
 		if (conn->state == CONN_UPGRADING && run->left) {
 			before = run->left;
-			stream_frames(step);
+			stream_frames(step, 0);
 			stream_early(step, before);
 		}
 		return;
@@ -547,7 +553,7 @@ static __always_inline void stream_http(struct step *step)
 		bpf_loop(HEAD_STEPS, response_step, step, 0);
 		if (conn->state == CONN_OPEN && run->left) {
 			before = run->left;
-			stream_frames(step);
+			stream_frames(step, 0);
 			__builtin_memset(&run->pair, 0, sizeof(run->pair));
 			count_tally(conn, &run->tally, &run->pair, SENT, before, run->now);
 		}
@@ -695,7 +701,7 @@ static __always_inline void stream_data(struct sock *sk, struct conn *conn, stru
 		ws_gap(ws, &run->tally, n);
 		run->left = 0;
 	} else {
-		stream_frames(&step);
+		stream_frames(&step, 1);
 	}
 	if (wire == RECEIVED && tp && !(conn->bits & CONN_UPSTREAM))
 		count_wait(conn, tp->copied_seq, n, run->now);

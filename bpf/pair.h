@@ -17,6 +17,7 @@
 #include "types.h"
 
 #define PAIR_SILENCE_NS 1000000000ull
+#define PAIR_SKEW_MS 4096
 
 enum pair_kind { PAIR_NONE = 0, PAIR_PUSH, PAIR_TIMED, PAIR_AMBIGUOUS };
 
@@ -52,7 +53,10 @@ PURE void pair_touch(struct pair *p, __u64 now)
 
 PURE int pair_silent(const struct pair *p, __u64 now)
 {
-	return (__u32)(now >> 20) - p->last_ms >= (__u32)(PAIR_SILENCE_NS >> 20);
+	/* what came in between on another CPU may be a little younger */
+	__u32 ms = (__u32)(now >> 20) + PAIR_SKEW_MS - p->last_ms;
+
+	return ms >= (__u32)(PAIR_SILENCE_NS >> 20) + PAIR_SKEW_MS;
 }
 
 /* One read returned the last byte of n > 0 messages. */
@@ -92,7 +96,8 @@ PURE void pair_sent(struct pair *p, struct pair_tally *t, __u32 started, __u32 e
 	__u32 unordered, timed, push;
 	__u8 last = PAIR_NONE;
 
-	if (ended && p->out_kind) {
+	/* else its end was lost, because all but the last of what began has ended */
+	if (ended && ended >= started && p->out_kind) {
 		if (p->out_kind == PAIR_TIMED) {
 			t->carried = 1;
 			t->carried_ns = p->out_ns;
@@ -116,7 +121,8 @@ PURE void pair_sent(struct pair *p, struct pair_tally *t, __u32 started, __u32 e
 	push = started - unordered - timed;
 	p->unordered -= unordered;
 	p->waiting -= timed;
-	t->latency_ns = now - p->batch_ns;
+	/* the write may be older than the read, which came in between on another CPU */
+	t->latency_ns = now > p->batch_ns ? now - p->batch_ns : 0;
 	if (started > ended) { /* the last one is still being written */
 		if (push) {
 			last = PAIR_PUSH;

@@ -127,7 +127,7 @@ static inline void pair_model_sent(struct pair_model *m, uint64_t started, uint6
 				   uint64_t now)
 {
 	m->nr_took = 0;
-	if (m->sending && ended) {
+	if (m->sending && ended && ended >= started) {
 		pair_model_end(m);
 		ended--;
 	}

@@ -145,6 +145,9 @@ static const struct row rows[] = {
 	 .took = {7}},
 	{"a message whose end was lost leaves its question unanswered",
 	 {R(0, 1), W(7, 1, 0), W(5, 1, 0), W(5, 0, 1)}, .unanswered = 1, .push = 1},
+	{"of two that began and one that ended, the end is not that of a lost one",
+	 {R(0, 1), W(7, 1, 0), R(1, 2), W(5, 2, 1), W(4, 0, 1)}, .unanswered = 1, .timed = 2,
+	 .took = {5, 5}},
 	{"a push whose end was lost counts nowhere", {W(0, 1, 0), R(5, 1), W(6, 1, 0), W(1, 0, 1)},
 	 .timed = 1, .took = {6}},
 };
@@ -287,6 +290,7 @@ static void silence_is_a_second(void **state)
 		assert_false(pair_silent(&p, now + 998 * MS));
 		assert_true(pair_silent(&p, now + SECOND));
 		assert_true(pair_silent(&p, now + 30 * 86400 * SECOND));
+		assert_false(pair_silent(&p, now - SECOND));
 	}
 }
 
@@ -304,6 +308,20 @@ static void large_batches(void **state)
 	assert_int_equal(pair_waiting(&p), 1);
 }
 
+/* Two CPUs look at the clock and then at the connection, in that order but not in each other's. */
+static void a_write_that_a_read_overtook(void **state)
+{
+	struct pair p = {0};
+	struct pair_tally t = {0};
+
+	(void)state;
+	pair_received(&p, &t, 1, 1000);
+	pair_touch(&p, 1000);
+	pair_sent(&p, &t, 1, 1, 999);
+	assert_int_equal(t.timed, 1);
+	assert_int_equal(t.latency_ns, 0);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -312,6 +330,7 @@ int main(void)
 			 random_histories),
 		SENTENCE("silence is a second, at most 2 ms less", silence_is_a_second),
 		SENTENCE("a batch of three thousand million messages", large_batches),
+		SENTENCE("a write that a read overtook took no time", a_write_that_a_read_overtook),
 	};
 
 	return check_run("pair", history_ends_with_these_books, rows, sizeof(rows[0]), COUNT(rows),

@@ -211,7 +211,6 @@ static __always_inline void count_tally(struct conn *conn, struct ws_tally *t, s
 	conn->messages[direction] += t->ended;
 	conn->bytes[direction] += t->data;
 
-	bpf_spin_lock(&conn->pair_lock);
 	if (direction == RECEIVED) {
 		if (t->ended)
 			pair_received(&conn->pair, p, t->ended, now);
@@ -219,7 +218,6 @@ static __always_inline void count_tally(struct conn *conn, struct ws_tally *t, s
 		pair_sent(&conn->pair, p, t->started, t->ended, now);
 	}
 	pair_touch(&conn->pair, now);
-	bpf_spin_unlock(&conn->pair_lock);
 
 	if (direction == RECEIVED) {
 		c->n.seen_received += total;
@@ -307,9 +305,7 @@ static __always_inline void count_unanswered(struct conn *conn)
 	struct server_counters *c = counters_of(conn->server);
 	struct pair_tally p = {};
 
-	bpf_spin_lock(&conn->pair_lock);
 	pair_closed(&conn->pair, &p);
-	bpf_spin_unlock(&conn->pair_lock);
 	if (c && p.unanswered)
 		__sync_fetch_and_add(&c->n.unanswered, p.unanswered);
 }

@@ -76,13 +76,13 @@ struct conn {
 		__u64 path_hash;            /* until CONN_CLOSED */
 		struct outcome_key outcome; /* after it: what was counted as its end */
 	};
-	struct pair pair;              /* under pair_lock */
+	struct pair pair;
 	__u32 wait_seq[2];             /* … and the sequence number of the first such byte */
 	__u32 messages[NR_DIRECTIONS]; /* data messages */
 	__u32 seq[NR_DIRECTIONS];      /* sequence anchor: what the next event should begin with */
 	__u32 lock[NR_DIRECTIONS];     /* try-lock of ws, seq, messages, bytes of the direction */
 	__u32 wait_next;               /* rcv_nxt when data last became ready */
-	struct bpf_spin_lock pair_lock;
+	__u32 pad;
 	__u32 bits; /* enum conn_bit */
 	union {
 		__u32 ping_at; /* CONN_OPEN: server's ping without a pong, ns >> 6, 0 = none */

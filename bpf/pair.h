@@ -9,7 +9,11 @@
  * sent = timed + push + answers_to_ambiguous, at any moment.
  *
  * A sent message is matched when its first bytes pass and counted when its last byte has passed;
- * in between it is `out_kind`, and the message that it answers still counts as waiting.
+ * in between it is "being sent", and the message that it answers still counts as waiting.
+ *
+ * A read and a write of one connection may be under way on two CPUs, and the end of the connection
+ * on a third, or in an interrupt of one of them. All that two of them change is therefore one word,
+ * changed by compare-and-swap: a lock would cost more than the rule, and an interrupt could not wait.
  */
 #ifndef WSVITALS_PAIR_H
 #define WSVITALS_PAIR_H
@@ -19,17 +23,26 @@
 #define PAIR_SILENCE_NS 1000000000ull
 #define PAIR_SKEW_MS 4096
 
+/* A swap fails only when another event of the same connection came first, and one event takes a
+ * system call: more than one in a row is unheard of. Who gives up counts what balances the books:
+ * ambiguous, or a push. */
+#define PAIR_TRIES 4
+
 enum pair_kind { PAIR_NONE = 0, PAIR_PUSH, PAIR_TIMED, PAIR_AMBIGUOUS };
+
+/* struct pair.word: below these, how many messages of the batch wait, or answers are still to come to
+ * ambiguous ones; one never happens with the other. */
+#define PAIR_AMBIGUOUS_BIT 32 /* it is the answers */
+#define PAIR_OUT_BIT 33       /* enum pair_kind of the message that is being sent */
+#define PAIR_TURN_BIT 35      /* counts changes: a word that was replaced does not come back */
 
 /* Kept in every connection: 32 bytes. All zero is the start. */
 struct pair {
-	__u64 batch_ns;  /* when the waiting batch was read */
-	__u64 out_ns;    /* latency of the message being sent, when out_kind is PAIR_TIMED */
-	__u32 waiting;   /* messages of the batch without an answer */
-	__u32 unordered; /* answers still to come to ambiguous messages */
-	__u32 last_ms;   /* when anything last passed, in units of 2^20 ns (about 1 ms) */
-	__u8 out_kind;   /* enum pair_kind of the message whose last byte has not been sent */
-	__u8 pad[3];
+	__u64 word;
+	__u64 batch_ns; /* when the waiting batch was read; written only while none waits */
+	__u64 out_ns;   /* the sender's: latency of the message being sent, when it is PAIR_TIMED */
+	__u32 last_ms;  /* when anything last passed, in units of 2^20 ns (about 1 ms) */
+	__u32 pad;
 };
 _Static_assert(sizeof(struct pair) == 32, "kept in every connection");
 
@@ -44,6 +57,41 @@ struct pair_tally {
 	__u64 latency_ns;
 	__u64 carried_ns;
 };
+
+/* Where other events may come in between: tests make them come. */
+#ifndef PAIR_MEANWHILE
+#define PAIR_MEANWHILE() ((void)0)
+#endif
+
+PURE __u64 pair_load(const struct pair *p)
+{
+	__u64 word = *(const volatile __u64 *)&p->word;
+
+	PAIR_MEANWHILE();
+	return word;
+}
+
+PURE __u32 pair_is_ambiguous(__u64 word)
+{
+	return word >> PAIR_AMBIGUOUS_BIT & 1;
+}
+
+PURE __u8 pair_sending(__u64 word)
+{
+	return word >> PAIR_OUT_BIT & 3;
+}
+
+/* Replaces `old` if it is still there: 1 when it was. */
+PURE int pair_swap(struct pair *p, __u64 old, __u32 count, __u32 ambiguous, __u32 out)
+{
+	__u64 word = ((old >> PAIR_TURN_BIT) + 1) << PAIR_TURN_BIT;
+
+	word |= (__u64)out << PAIR_OUT_BIT | count;
+	if (count && ambiguous)
+		word |= 1ull << PAIR_AMBIGUOUS_BIT;
+	PAIR_MEANWHILE();
+	return __sync_val_compare_and_swap(&p->word, old, word) == old;
+}
 
 /* Any byte passed, either direction. Call it after pair_received of the same event. */
 PURE void pair_touch(struct pair *p, __u64 now)
@@ -62,19 +110,25 @@ PURE int pair_silent(const struct pair *p, __u64 now)
 /* One read returned the last byte of n > 0 messages. */
 PURE void pair_received(struct pair *p, struct pair_tally *t, __u32 n, __u64 now)
 {
-	if ((p->waiting || p->unordered) && pair_silent(p, now)) {
-		t->unanswered += p->waiting;
-		p->waiting = 0;
-		p->unordered = 0;
+	for (int i = 0; i < PAIR_TRIES; i++) {
+		__u64 old = pair_load(p);
+		__u32 count = (__u32)old;
+		__u32 waiting = pair_is_ambiguous(old) ? 0 : count;
+
+		if (!count) {
+			p->batch_ns = now;
+			if (pair_swap(p, old, n, 0, pair_sending(old)))
+				return;
+		} else if (pair_silent(p, now)) {
+			/* batch_ns is not ours before nobody can read it any more */
+			if (pair_swap(p, old, 0, 0, pair_sending(old)))
+				t->unanswered += waiting;
+		} else if (pair_swap(p, old, count + n, 1, pair_sending(old))) {
+			t->ambiguous += waiting + n;
+			return;
+		}
 	}
-	if (p->waiting || p->unordered) {
-		t->ambiguous += p->waiting + n;
-		p->unordered += p->waiting + n;
-		p->waiting = 0;
-		return;
-	}
-	p->waiting = n;
-	p->batch_ns = now;
+	t->ambiguous += n;
 }
 
 PURE void pair_count(struct pair_tally *t, __u8 kind, __u32 n)
@@ -87,74 +141,103 @@ PURE void pair_count(struct pair_tally *t, __u8 kind, __u32 n)
 		t->answers_to_ambiguous += n;
 }
 
+/* pair_sent's arithmetic: what becomes of `old`; 1 when that is what happened. */
+PURE int pair_answer(struct pair *p, __u64 old, struct pair_tally *t, __u32 started, __u32 ended,
+		     __u64 now)
+{
+	/* the write may be older than the read, which came in between on another CPU */
+	__u64 latency = now > p->batch_ns ? now - p->batch_ns : 0, carried = p->out_ns;
+	__u32 count = (__u32)old, taken;
+	__u32 timed = 0, unordered = 0, push = 0, lost = 0;
+	__u8 out = pair_sending(old), was = PAIR_NONE;
+
+	/* else its end was lost, because all but the last of what began has ended */
+	if (ended && ended >= started && out) {
+		was = out;
+		out = PAIR_NONE;
+		ended--;
+	}
+	/* begun before the stream was understood: it answers nothing known */
+	if (ended > started) {
+		push = ended - started;
+		ended = started;
+	}
+	if (started) {
+		/* a new message while one is being sent: its end was lost with the frame boundary */
+		lost = out == PAIR_TIMED;
+		out = PAIR_NONE;
+		taken = started < count ? started : count;
+		if (pair_is_ambiguous(old))
+			unordered = taken;
+		else
+			timed = taken;
+		count -= taken;
+		push += started - taken;
+		if (started > ended) { /* the last one is still being written */
+			if (started > taken) {
+				out = PAIR_PUSH;
+				push--;
+			} else if (timed) {
+				out = PAIR_TIMED;
+				timed--;
+			} else {
+				out = PAIR_AMBIGUOUS;
+				unordered--;
+			}
+		}
+	}
+	if ((count != (__u32)old || out != pair_sending(old)) &&
+	    !pair_swap(p, old, count, pair_is_ambiguous(old), out))
+		return 0;
+	if (started > ended)
+		p->out_ns = latency;
+	t->latency_ns = latency;
+	if (was == PAIR_TIMED) {
+		t->carried = 1;
+		t->carried_ns = carried;
+	}
+	pair_count(t, was, 1);
+	t->unanswered += lost;
+	t->push += push;
+	t->timed += timed;
+	t->answers_to_ambiguous += unordered;
+	return 1;
+}
+
 /*
  * One write carried the first bytes of `started` messages and the last byte of `ended`. Messages
  * are sent one after the other, so all but the last started here also end here.
  */
 PURE void pair_sent(struct pair *p, struct pair_tally *t, __u32 started, __u32 ended, __u64 now)
 {
-	__u32 unordered, timed, push;
-	__u8 last = PAIR_NONE;
-
-	/* else its end was lost, because all but the last of what began has ended */
-	if (ended && ended >= started && p->out_kind) {
-		if (p->out_kind == PAIR_TIMED) {
-			t->carried = 1;
-			t->carried_ns = p->out_ns;
-		}
-		pair_count(t, p->out_kind, 1);
-		p->out_kind = PAIR_NONE;
-		ended--;
-	}
-	/* begun before the stream was understood: it answers nothing known */
-	if (ended > started) {
-		t->push += ended - started;
-		ended = started;
-	}
-	if (!started)
-		return;
-	/* a new message while one is being sent: its end was lost with the frame boundary */
-	t->unanswered += p->out_kind == PAIR_TIMED;
-	p->out_kind = PAIR_NONE;
-	unordered = started < p->unordered ? started : p->unordered;
-	timed = started - unordered < p->waiting ? started - unordered : p->waiting;
-	push = started - unordered - timed;
-	p->unordered -= unordered;
-	p->waiting -= timed;
-	/* the write may be older than the read, which came in between on another CPU */
-	t->latency_ns = now > p->batch_ns ? now - p->batch_ns : 0;
-	if (started > ended) { /* the last one is still being written */
-		if (push) {
-			last = PAIR_PUSH;
-			push--;
-		} else if (timed) {
-			last = PAIR_TIMED;
-			timed--;
-		} else {
-			last = PAIR_AMBIGUOUS;
-			unordered--;
-		}
-		p->out_kind = last;
-		p->out_ns = t->latency_ns;
-	}
-	t->push += push;
-	t->timed += timed;
-	t->answers_to_ambiguous += unordered;
+	for (int i = 0; i < PAIR_TRIES; i++)
+		if (pair_answer(p, pair_load(p), t, started, ended, now))
+			return;
+	t->push += ended;
 }
 
 /* Received messages that are neither timed nor ambiguous nor unanswered yet. */
+PURE __u32 pair_waiting_of(__u64 word)
+{
+	return (pair_is_ambiguous(word) ? 0 : (__u32)word) + (pair_sending(word) == PAIR_TIMED);
+}
+
 PURE __u32 pair_waiting(const struct pair *p)
 {
-	return p->waiting + (p->out_kind == PAIR_TIMED);
+	return pair_waiting_of(pair_load(p));
 }
 
 /* The connection has closed: what still waits is unanswered. */
 PURE void pair_closed(struct pair *p, struct pair_tally *t)
 {
-	t->unanswered += pair_waiting(p);
-	p->waiting = 0;
-	p->unordered = 0;
-	p->out_kind = PAIR_NONE;
+	for (int i = 0; i < PAIR_TRIES; i++) {
+		__u64 old = pair_load(p);
+
+		if (!pair_swap(p, old, 0, 0, PAIR_NONE))
+			continue;
+		t->unanswered += pair_waiting_of(old);
+		return;
+	}
 }
 
 #endif

@@ -21,34 +21,23 @@ struct hist {
 	__u64 bucket[HIST_BUCKETS];
 };
 
-/* Position of the highest set bit, 0 for 0. BPF has no such instruction before cpu v4. */
+/* 1 if v, below 2^63, is larger than limit. BPF compares only in branches, and what a latency is
+ * next, no branch predictor knows. */
+PURE __u32 hist_above(__u64 v, __u64 limit)
+{
+	return (__u32)((limit - v) >> 63);
+}
+
+/* Position of the highest set bit, 0 for 0. BPF has no such instruction. */
 PURE __u32 hist_msb(__u64 v)
 {
-	__u32 msb = 0;
+	__u32 msb = hist_above(v >> 1, 0x7fffffff) << 5;
 
-	if (v >> 32) {
-		msb += 32;
-		v >>= 32;
-	}
-	if (v >> 16) {
-		msb += 16;
-		v >>= 16;
-	}
-	if (v >> 8) {
-		msb += 8;
-		v >>= 8;
-	}
-	if (v >> 4) {
-		msb += 4;
-		v >>= 4;
-	}
-	if (v >> 2) {
-		msb += 2;
-		v >>= 2;
-	}
-	if (v >> 1)
-		msb += 1;
-	return msb;
+	msb += hist_above(v >> msb, 0xffff) << 4;
+	msb += hist_above(v >> msb, 0xff) << 3;
+	msb += hist_above(v >> msb, 0xf) << 2;
+	msb += hist_above(v >> msb, 3) << 1;
+	return msb + hist_above(v >> msb, 1);
 }
 
 /* value -> bucket, always < HIST_BUCKETS */

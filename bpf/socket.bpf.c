@@ -73,7 +73,7 @@ int BPF_PROG(on_data_ready, struct sock *sk)
 	struct conn *conn = conn_of(sk);
 
 	if (conn && conn->state == CONN_OPEN && !(conn->bits & CONN_UPSTREAM))
-		count_data_ready(conn, tcp_of(sk), bpf_ktime_get_ns());
+		count_data_ready(conn, tcp_of(sk));
 	return 0;
 }
 

@@ -101,6 +101,7 @@ struct tcp_sock {
 	u32 copied_seq;
 	u32 write_seq;
 	u32 rcv_nxt;
+	u64 tcp_clock_cache;
 };
 
 struct fdtable {

@@ -361,7 +361,9 @@ struct config {
 	__u8 scope_cgroup; /* 1: only processes below a cgroup in scope_cgroups */
 	__u8 scope_netns;  /* 1: only sockets of a network namespace in scope_netns */
 	__u8 pad[3];
+	__u16 scope_port_min; /* of the ports in scope, so that most others are told at a glance */
+	__u16 scope_port_max;
 };
-_Static_assert(sizeof(struct config) == 8, "ABI");
+_Static_assert(sizeof(struct config) == 12, "ABI");
 
 #endif

@@ -43,6 +43,22 @@ static __always_inline __u16 sock_server_port(struct sock *sk, int upstream)
 	return sock_peer_is_local(sk) ? bpf_ntohs(sk->__sk_common.skc_dport) : 0;
 }
 
+/*
+ * A first look, at every event and before anything else: for strangers it is the only one. What it
+ * needs lies in the first bytes of struct sock, which the kernel has just used; a socket's state does
+ * not. A socket without a port may have had one: what waits in it can be read after a reset.
+ */
+static __always_inline int scope_excludes(struct sock *sk)
+{
+	__u16 dport = bpf_ntohs(sk->__sk_common.skc_dport);
+	__u16 num = sk->__sk_common.skc_num;
+
+	if (!config.scope_ports || !num)
+		return 0;
+	return (num < config.scope_port_min || num > config.scope_port_max) &&
+	       (dport < config.scope_port_min || dport > config.scope_port_max);
+}
+
 static __always_inline int scope_port(struct sock *sk, int upstream)
 {
 	__u16 port = sock_server_port(sk, upstream);

@@ -70,7 +70,7 @@ int BPF_PROG(on_send, struct sock *sk, int ret, int flags)
 SEC("tp_btf/sk_data_ready")
 int BPF_PROG(on_data_ready, struct sock *sk)
 {
-	struct conn *conn = conn_of(sk);
+	struct conn *conn = scope_excludes(sk) ? NULL : conn_of(sk);
 
 	if (conn && conn->state == CONN_OPEN && !(conn->bits & CONN_UPSTREAM))
 		count_data_ready(conn, tcp_of(sk));

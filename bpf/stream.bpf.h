@@ -715,6 +715,8 @@ static __always_inline void stream_event(struct sock *sk, int ret, int flags, __
 {
 	struct conn *conn;
 
+	if (scope_excludes(sk))
+		return;
 	if (ret <= 0 || (flags & (MSG_PEEK | MSG_ERRQUEUE | MSG_OOB))) {
 		vector_event(sk, wire, ret);
 		return;

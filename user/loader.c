@@ -326,8 +326,14 @@ static void configure(struct loader *loader, const struct scope *scope)
 	config->scope_comms = scope->nr_comms > 0;
 	config->scope_cgroup = scope->nr_cgroups > 0;
 	config->scope_netns = scope->nr_netns > 0;
-	for (size_t i = 0; i < scope->nr_ports; i++)
+	config->scope_port_min = UINT16_MAX;
+	for (size_t i = 0; i < scope->nr_ports; i++) {
 		bits[scope->ports[i] / 64] |= 1ull << (scope->ports[i] % 64);
+		if (scope->ports[i] < config->scope_port_min)
+			config->scope_port_min = scope->ports[i];
+		if (scope->ports[i] > config->scope_port_max)
+			config->scope_port_max = scope->ports[i];
+	}
 }
 
 /* Minima begin above every value. */

@@ -1,9 +1,12 @@
 """Every way to move bytes through a socket, on a server that is written on the calls themselves (servers/raw.py)."""
+import os
+import signal
 import zlib
 
 import pytest
 
 from scenarios import MEGABYTE, Peer, bytes_of, text_of
+from servers import TCP_ESTABLISHED, socket_states, wait_until
 from watch import assert_balanced, assert_equal, assert_pairing, counted, differences, watched
 from wsclient import BINARY, PING, PONG, TEXT, Refused, error_of_refusal
 
@@ -177,3 +180,23 @@ def test_compressed_messages_are_no_violation_and_count_their_compressed_size(ru
         dump = watch.finish()
     assert_equal(dump, peer.tally)
     assert peer.tally["bytes_received"] < 10000
+
+
+def test_what_is_read_after_a_reset(running):
+    """The kernel takes the port off a socket that is reset, but what waits in it can still be read."""
+    peer = Peer(running("raw"))
+    with watched(peer.running) as watch:
+        c = peer.connect("/?sink=1")
+        os.kill(peer.running.pid, signal.SIGSTOP)
+        try:
+            for n in (5, 300, 2000):
+                c.send(BINARY, bytes_of(n))
+            c.reset()
+            wait_until(lambda: TCP_ESTABLISHED not in socket_states(peer.running.pid, peer.running.port), "the reset")
+        finally:
+            os.kill(peer.running.pid, signal.SIGCONT)
+        peer.running.wait_idle()
+        dump = watch.finish()
+    assert (dump["messages"]["received"], dump["messages"]["bytes_received"]) == (3, 2305)
+    assert dump["errors"]["causes"] == {"reset_by_peer": 1}
+    assert_balanced(dump)

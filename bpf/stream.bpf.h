@@ -96,17 +96,27 @@ struct scan {
 	struct http1 *http;
 	struct head *head;
 	__u32 at;
+	__u32 n;
 	__u32 kind;
 	__u32 taken;
 };
 
-static long scan_byte(__u32 i, struct scan *scan)
+static long scan_step(__u32 i, struct scan *scan)
 {
-	__u32 at = scan->at + i;
+	__u32 at = scan->at + scan->taken;
 
+	if (scan->taken >= scan->n)
+		return 1;
+	if (scan->taken + 8 <= scan->n && at <= sizeof(scan->head->text) - 8) {
+		__u32 passed = http1_pass(scan->http, *(__u64 *)(scan->head->text + at));
+
+		scan->taken += passed;
+		if (passed)
+			return 0;
+	}
 	if (at >= sizeof(scan->head->text))
 		return 1;
-	scan->taken = i + 1;
+	scan->taken++;
 	return !http1_byte(scan->http, scan->head->text[at], scan->kind);
 }
 
@@ -131,7 +141,8 @@ static __always_inline __u32 head_chunk(struct run *run, struct head *head, stru
 	if (ws_read(head->text + at, n, run->base))
 		return 0;
 	scan.at = at;
-	bpf_loop(n, scan_byte, &scan, 0);
+	scan.n = n;
+	bpf_loop(n, scan_step, &scan, 0);
 	return scan.taken;
 }
 

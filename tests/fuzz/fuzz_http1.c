@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause
 /*
  * http1.h: whatever comes in, what is found lies inside the head; at every cut, and at the end, all
- * is as the model reads it from the whole buffer.
+ * is as the model reads it from the whole buffer, and the same when words are passed over at once.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -27,9 +27,28 @@ static void require_model(const struct http1 *h, const char *head, size_t n, enu
 	REQUIRE(h->key_off == m.key_off && h->key_len == m.key_len);
 }
 
+/* One piece, eight bytes at a time wherever http1_pass takes them. */
+static void feed_fast(struct http1 *h, const uint8_t *bytes, uint64_t len, enum http1_kind kind)
+{
+	int more = 1;
+
+	for (uint64_t at = 0; at < len && more;) {
+		uint32_t taken = 0;
+		uint64_t word;
+
+		if (at + 8 <= len) {
+			memcpy(&word, bytes + at, 8);
+			taken = http1_pass(h, word);
+		}
+		if (!taken)
+			more = http1_byte(h, bytes[at], kind);
+		at += taken ? taken : 1;
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct http1 carried = {0};
+	struct http1 carried = {0}, fast = {0};
 	enum http1_kind kind;
 	struct input in;
 	size_t fed = 0;
@@ -45,6 +64,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			continue;
 		for (uint64_t at = 0; at < p->len && more; at++, fed++)
 			more = http1_byte(&h, p->bytes[at], kind);
+		feed_fast(&fast, p->bytes, p->len, kind);
+		REQUIRE(!memcmp(&h, &fast, sizeof(h)));
 		REQUIRE(more == (h.phase != HTTP1_END && h.phase != HTTP1_OTHER));
 		REQUIRE(h.len == fed);
 		REQUIRE(h.key_off + h.key_len <= h.len && h.key_len <= 64);

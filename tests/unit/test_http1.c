@@ -224,6 +224,28 @@ static struct http1 feed(const char *bytes, size_t n, enum http1_kind kind)
 	return h[i & 1];
 }
 
+/* The same, eight bytes at a time wherever http1_pass takes them. */
+static struct http1 feed_fast(const char *bytes, size_t n, enum http1_kind kind)
+{
+	struct http1 h = {0};
+	size_t i = 0;
+	int more = 1;
+
+	while (i < n && more) {
+		__u64 word;
+		__u32 taken = 0;
+
+		if (i + 8 <= n) {
+			memcpy(&word, bytes + i, 8);
+			taken = http1_pass(&h, word);
+		}
+		if (!taken)
+			more = http1_byte(&h, (__u8)bytes[i], kind);
+		i += taken ? taken : 1;
+	}
+	return h;
+}
+
 static void row_is_read_and_every_cut_asks_for_more(void **state)
 {
 	const struct row *r = *state;
@@ -232,7 +254,7 @@ static void row_is_read_and_every_cut_asks_for_more(void **state)
 	size_t ends = r->other_at ? (size_t)r->other_at : len;
 	char all[1024];
 	const char *bytes;
-	struct http1 h;
+	struct http1 h, fast;
 
 	memcpy(all, r->head, len);
 	if (body)
@@ -240,6 +262,8 @@ static void row_is_read_and_every_cut_asks_for_more(void **state)
 	bytes = (const char *)guard_copy(&guard, all, len + body);
 	h = feed(bytes, len + body, kind);
 	check_against_model(&h, bytes, len + body, kind);
+	fast = feed_fast(bytes, len + body, kind);
+	assert_memory_equal(&fast, &h, sizeof(h));
 	assert_int_equal(h.len, ends);
 	if (r->other_at) {
 		assert_int_equal(h.phase, HTTP1_OTHER);
@@ -518,7 +542,7 @@ static void random_heads(void **state)
 		char head[1024];
 		size_t n = (size_t)sprintf(head, "%s", kind ? "HTTP/1.1 101 X\r\n" : GET("/p"));
 		uint64_t nr = random_below(&seed, 24);
-		struct http1 h;
+		struct http1 h, fast;
 
 		while (nr--)
 			n += (size_t)sprintf(head + n, "%s",
@@ -527,12 +551,42 @@ static void random_heads(void **state)
 			head[random_below(&seed, n)] = (char)random_next(&seed);
 		h = feed(head, n, kind);
 		check_against_model(&h, head, n, kind);
+		fast = feed_fast(head, n, kind);
+		assert_memory_equal(&fast, &h, sizeof(h));
 		ended += h.phase == HTTP1_END;
 		upgrades += h.phase == HTTP1_END && (h.flags & HTTP1_UPGRADE);
 		keys += h.phase == HTTP1_END && h.key_len;
 	}
 	/* the generator is worth something only if it gets there */
 	assert_true(ended > 10000 && upgrades > 1000 && keys > 1000);
+}
+
+/* Every byte at every place of a word, after nothing and after a line's end that may be the last. */
+static void words_are_passed_over_as_bytes_are(void **state)
+{
+	static const char *const before[] = {"GET /p HTTP/1.1\r\nX:",
+					     "GET /p HTTP/1.1\r\n",
+					     "GET /p HTTP/1.1\r\nX: \r",
+					     "GET /p",
+					     "GE",
+					     ""};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(before); i++) {
+		for (int round = 0; round < 256 * 8 * 3; round++) {
+			char text[64] = "";
+			size_t n = strlen(before[i]);
+			struct http1 slow, fast;
+
+			memcpy(text, before[i], n);
+			memset(text + n, round % 3 == 0 ? 'x' : round % 3 == 1 ? '\r' : '\x8a', 8);
+			text[n + (size_t)(round / 3 % 8)] = (char)(round / 24);
+			memcpy(text + n + 8, "\n\r\n\n", 4);
+			slow = feed(text, n + 12, HTTP1_REQUEST);
+			fast = feed_fast(text, n + 12, HTTP1_REQUEST);
+			assert_memory_equal(&fast, &slow, sizeof(slow));
+		}
+	}
 }
 
 int main(void)
@@ -555,6 +609,8 @@ int main(void)
 		SENTENCE("names and tokens of 240 to 300 bytes match nothing",
 			 names_and_tokens_longer_than_a_column),
 		SENTENCE("random heads agree with the model", random_heads),
+		SENTENCE("eight bytes are passed over as each of them would be",
+			 words_are_passed_over_as_bytes_are),
 	};
 
 	guard = guard_new(4096);

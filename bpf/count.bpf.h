@@ -199,20 +199,28 @@ static __always_inline void count_control(struct conn *conn, struct server_count
 	}
 }
 
-/* One event's share of an open connection: total bytes passed, the parser's tally says as what. */
-static __always_inline void count_tally(struct conn *conn, struct ws_tally *t, struct pair_tally *p,
-					__u32 direction, __u64 total, __u64 now)
+/*
+ * One event's share of an open connection: total bytes passed, the parser's tally says as what. A
+ * function of its own to the verifier: it is looked at once, and not once for each way that leads here,
+ * and its stack is not its callers'.
+ */
+__noinline int count_tally(struct conn *conn, struct ws_tally *t, __u32 direction, __u64 total,
+			   __u64 now)
 {
-	struct server_counters *c = counters_of(conn->server);
+	struct pair_tally tally = {}, *p = &tally;
 	struct channel_stats *channel;
+	struct server_counters *c;
 
+	if (!conn || !t) /* the verifier knows no caller here */
+		return 0;
+	c = counters_of(conn->server);
 	if (!c)
-		return;
+		return 0;
 	if (!conn->channel && !(conn->bits & CONN_CLOSED))
 		conn->channel = channel_lookup(conn->server, conn->path_hash);
 	channel = channel_of(conn->channel);
-	conn->messages[direction] += t->ended;
-	conn->bytes[direction] += t->data;
+	conn->messages[direction & 1] += t->ended;
+	conn->bytes[direction & 1] += t->data;
 
 	if (direction == RECEIVED) {
 		if (t->ended)
@@ -253,7 +261,7 @@ static __always_inline void count_tally(struct conn *conn, struct ws_tally *t, s
 	if (t->ping || t->pong || t->close || t->close_told || t->violation)
 		count_control(conn, c, t, direction, now);
 	if (!channel)
-		return;
+		return 0;
 	if (direction == RECEIVED) {
 		__sync_fetch_and_add(&channel->received, t->ended);
 		__sync_fetch_and_add(&channel->bytes_received, t->data);
@@ -261,6 +269,7 @@ static __always_inline void count_tally(struct conn *conn, struct ws_tally *t, s
 		__sync_fetch_and_add(&channel->sent, t->ended);
 		__sync_fetch_and_add(&channel->bytes_sent, t->data);
 	}
+	return 0;
 }
 
 /* The FIN takes a sequence number too, and may be consumed with the last bytes: 1 when it was. */
@@ -280,7 +289,6 @@ static __always_inline void count_unseen(struct sock *sk, struct conn *conn, str
 {
 	__u32 direction = conn->bits & CONN_UPSTREAM ? SENT : RECEIVED;
 	struct ws_stream *ws = &conn->ws[direction & 1];
-	struct pair_tally pair = {};
 	struct ws_tally tally = {};
 	__u8 before = ws->flags;
 	__u32 gap;
@@ -297,7 +305,7 @@ static __always_inline void count_unseen(struct sock *sk, struct conn *conn, str
 	ws_gap(ws, &tally, gap);
 	if (ws->flags & WS_UNKNOWN & ~before)
 		BOOK(desync);
-	count_tally(conn, &tally, &pair, direction & 1, gap, now);
+	count_tally(conn, &tally, direction & 1, gap, now);
 	barrier();
 	conn->lock[direction & 1] = 0;
 }

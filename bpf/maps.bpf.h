@@ -549,7 +549,10 @@ struct run {
 	__u64 sk; /* the event's socket and its file, as numbers: functions of their own take … */
 	__u64 file; /* … no pointers that the verifier would have to trust */
 	struct ws_tally tally;
-	struct pair_tally pair;
+	struct ws_tally
+		early;     /* of a connection that has just opened: frames before the answer … */
+	__u64 early_bytes; /* … 0 = none */
+	__u64 early_ns;
 	struct accept_work work;
 };
 

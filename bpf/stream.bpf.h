@@ -427,11 +427,9 @@ static __always_inline void stream_open(struct step *step, struct head *head)
 	emit_head(head, EVENT_OPEN, bpf_get_socket_cookie(sk), run->now);
 	/* from here on the other direction counts for itself; what it brought before is in early */
 	conn->state = CONN_OPEN;
-	if (head->early_bytes) {
-		__builtin_memset(&run->pair, 0, sizeof(run->pair));
-		count_tally(conn, &head->early, &run->pair, RECEIVED, head->early_bytes,
-			    head->early_ns);
-	}
+	run->early = head->early;
+	run->early_bytes = head->early_bytes;
+	run->early_ns = head->early_ns;
 	head_drop(sk);
 }
 
@@ -561,12 +559,14 @@ static __always_inline void stream_http(struct step *step)
 		return;
 	}
 	if (conn->state == CONN_UPGRADING) {
+		run->early_bytes = 0;
 		bpf_loop(HEAD_STEPS, response_step, step, 0);
+		if (run->early_bytes)
+			count_tally(conn, &run->early, RECEIVED, run->early_bytes, run->early_ns);
 		if (conn->state == CONN_OPEN && run->left) {
 			before = run->left;
 			stream_frames(step, 0);
-			__builtin_memset(&run->pair, 0, sizeof(run->pair));
-			count_tally(conn, &run->tally, &run->pair, SENT, before, run->now);
+			count_tally(conn, &run->tally, SENT, before, run->now);
 		}
 	} else if (conn->http_ahead || conn->http_mode == HTTP_SKIP) {
 		stream_response_start(step);
@@ -650,7 +650,6 @@ static __always_inline void stream_data(struct sock *sk, struct conn *conn, stru
 	run->now = bpf_ktime_get_ns();
 	run->left = n;
 	__builtin_memset(&run->tally, 0, sizeof(run->tally));
-	__builtin_memset(&run->pair, 0, sizeof(run->pair));
 	if (!tp) { /* a Unix socket: nothing to hold on to */
 		gap = 0;
 	} else if (conn->state == CONN_NEW) {
@@ -716,7 +715,7 @@ static __always_inline void stream_data(struct sock *sk, struct conn *conn, stru
 	}
 	if (wire == RECEIVED && tp && !(conn->bits & CONN_UPSTREAM))
 		count_wait(conn, tp->copied_seq, n, run->now);
-	count_tally(conn, &run->tally, &run->pair, direction & 1, total, run->now);
+	count_tally(conn, &run->tally, direction & 1, total, run->now);
 out:
 	barrier();
 	conn->lock[direction & 1] = 0;

@@ -149,13 +149,14 @@ struct {
 	__type(value, struct head);
 } heads SEC(".maps");
 
-/* An empty head to copy from: too large for the stack. Never written. */
+/* Where a request's head is looked at first: most end in the event that they begin in and ask for no
+ * upgrade, and of these nothing is kept. Too large for the stack; see struct run about sharing it. */
 struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct head);
-} empty_head SEC(".maps");
+} fresh_head SEC(".maps");
 
 static __always_inline struct head *head_of(struct sock *sk)
 {
@@ -164,15 +165,31 @@ static __always_inline struct head *head_of(struct sock *sk)
 	return bpf_map_lookup_elem(&heads, &key);
 }
 
-static __always_inline struct head *head_make(struct sock *sk)
+static __always_inline struct head *head_fresh(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&fresh_head, &zero);
+}
+
+/* All but the request's text and what is known of it, which whoever reads it begins with. */
+static __always_inline void head_begin(struct head *head)
+{
+	__builtin_memset(&head->open, 0, sizeof(head->open));
+	__builtin_memset(&head->server, 0, sizeof(head->server));
+	__builtin_memset(&head->response, 0, sizeof(head->response));
+	__builtin_memset(&head->early, 0, sizeof(head->early));
+	head->read_ns = 0;
+	head->early_bytes = 0;
+	head->early_ns = 0;
+}
+
+/* 0, or why it cannot be kept. */
+static __always_inline long head_keep(struct sock *sk, struct head *head)
 {
 	__u64 key = (__u64)sk;
-	__u32 zero = 0;
-	struct head *empty = bpf_map_lookup_elem(&empty_head, &zero);
 
-	if (!empty || bpf_map_update_elem(&heads, &key, empty, BPF_ANY))
-		return NULL;
-	return bpf_map_lookup_elem(&heads, &key);
+	return bpf_map_update_elem(&heads, &key, head, BPF_ANY);
 }
 
 static __always_inline void head_drop_at(__u64 key)
@@ -549,9 +566,9 @@ struct run {
 	__u64 sk; /* the event's socket and its file, as numbers: functions of their own take … */
 	__u64 file; /* … no pointers that the verifier would have to trust */
 	struct ws_tally tally;
-	struct ws_tally
-		early;     /* of a connection that has just opened: frames before the answer … */
-	__u64 early_bytes; /* … 0 = none */
+	/* of a connection that has just opened: the frames that came before the answer, if bytes did */
+	struct ws_tally early;
+	__u64 early_bytes;
 	__u64 early_ns;
 	struct accept_work work;
 };

@@ -22,9 +22,11 @@ struct step {
 	struct sock *sk;
 	struct conn *conn;
 	struct run *run;
-	struct head *head;
+	struct head *head; /* fresh_head, for requests */
 	__u32 direction;
-	__u32 flags;
+	__u16 in_head; /* how many of the event's next bytes stand in head->text already */
+	__u8 fresh;    /* head->request is this socket's, and not in the table of heads yet */
+	__u8 upgrades; /* it, or the one in the table, is complete and asks for an upgrade */
 };
 
 /* ------------------------------------------------------------------------------------------ */
@@ -121,11 +123,12 @@ static long scan_step(__u32 i, struct scan *scan)
 }
 
 /*
- * Copies the next chunk of a head beside what is kept of it and scans it. Returns the bytes taken;
- * 0 when memory could not be read. kept: where in text this head begins; max: bytes kept of it.
+ * Copies the next chunk of a head beside what is kept of it, unless in_head bytes of it stand there
+ * already, and scans it. Returns the bytes taken; 0 when memory could not be read. kept: where in text
+ * this head begins; max: bytes kept of it.
  */
 static __always_inline __u32 head_chunk(struct run *run, struct head *head, struct http1 *http,
-					__u32 kept, __u32 max, __u32 kind, __u64 len)
+					__u32 kept, __u32 max, __u32 kind, __u64 len, __u32 in_head)
 {
 	struct scan scan = {.http = http, .head = head, .kind = kind};
 	__u32 n = len < NR_CHUNK ? (__u32)len : NR_CHUNK;
@@ -138,7 +141,9 @@ static __always_inline __u32 head_chunk(struct run *run, struct head *head, stru
 	KEEP(n);
 	if (at > REQUEST_MAX + RESPONSE_MAX || n > NR_CHUNK || !n)
 		return 0;
-	if (ws_read(head->text + at, n, run->base))
+	if (in_head)
+		n = in_head;
+	else if (ws_read(head->text + at, n, run->base))
 		return 0;
 	scan.at = at;
 	scan.n = n;
@@ -146,7 +151,7 @@ static __always_inline __u32 head_chunk(struct run *run, struct head *head, stru
 	return scan.taken;
 }
 
-/* Whether the event's next bytes could begin a GET, begin another method, or neither. */
+/* Whether these bytes could begin a GET, begin another method, or neither. */
 enum http_begin { BEGIN_GET, BEGIN_METHOD, BEGIN_OTHER };
 
 /* A server's socket that cannot be followed; a client's is no loss. */
@@ -156,13 +161,8 @@ static __always_inline void not_seen(struct conn *conn, __u32 reason)
 		unseen_add(bpf_get_current_pid_tgid() >> 32, reason);
 }
 
-static __always_inline enum http_begin http_begin(struct conn *conn, struct run *run, __u64 len)
+static __always_inline enum http_begin http_begin(struct conn *conn, const __u8 *b, __u32 n)
 {
-	__u8 b[4] = {};
-	__u32 n = len < 4 ? (__u32)len : 4;
-
-	if (ws_read(b, n & 7, run->base))
-		return BEGIN_OTHER;
 	if (b[0] == 'G' && (n < 2 || b[1] == 'E') && (n < 3 || b[2] == 'T') &&
 	    (n < 4 || b[3] == ' '))
 		return BEGIN_GET;
@@ -218,12 +218,24 @@ static __always_inline void request_lost(struct conn *conn)
 	owe_response(conn);
 }
 
+/* The head is over, or none; of another one the table may hold the beginning. */
+static __always_inline void request_drop(struct step *step)
+{
+	if (!step->fresh)
+		head_drop(step->sk);
+	step->fresh = 0;
+}
+
 /* The first bytes of a request, or of something else. */
 static __always_inline void request_begin(struct step *step, long len)
 {
+	enum http_begin begin = BEGIN_OTHER;
 	struct conn *conn = step->conn;
-	enum http_begin begin = http_begin(conn, step->run, len);
+	__u32 n = len < NR_CHUNK ? (__u32)len : NR_CHUNK;
 
+	KEEP(n);
+	if (n <= NR_CHUNK && !ws_read(step->head->text, n, step->run->base))
+		begin = http_begin(conn, step->head->text, n);
 	if (begin == BEGIN_OTHER) {
 		/* garbage between requests, or no HTTP from the start */
 		if (conn->state == CONN_NEW)
@@ -232,12 +244,10 @@ static __always_inline void request_begin(struct step *step, long len)
 			request_lost(conn);
 		return;
 	}
+	__builtin_memset(&step->head->request, 0, sizeof(step->head->request));
+	step->in_head = n;
+	step->fresh = 1;
 	conn->state = CONN_HTTP;
-	if (!head_make(step->sk)) {
-		BOOK(heads_full);
-		request_lost(conn);
-		return;
-	}
 	conn->http_mode = begin == BEGIN_GET ? HTTP_GET : HTTP_METHOD;
 }
 
@@ -255,7 +265,7 @@ static __always_inline void request_plain(struct step *step, struct http1 *reque
 	} else {
 		conn->http_mode = HTTP_IDLE;
 	}
-	head_drop(step->sk);
+	request_drop(step);
 }
 
 static __always_inline void request_upgrades(struct step *step, struct head *head)
@@ -263,6 +273,8 @@ static __always_inline void request_upgrades(struct step *step, struct head *hea
 	struct conn *conn = step->conn;
 	struct server_info *info;
 
+	if (step->fresh)
+		head_begin(head);
 	if (head->request.len > REQUEST_MAX)
 		BOOK(heads_long);
 	head->open.request_len = head->request.len < REQUEST_MAX ? head->request.len : REQUEST_MAX;
@@ -271,8 +283,27 @@ static __always_inline void request_upgrades(struct step *step, struct head *hea
 	head_who(head, step->sk, conn);
 	info = server_find(head);
 	conn->server = info ? info->slot : SLOT_OTHER;
-	conn->http_mode = HTTP_IDLE;
-	conn->state = CONN_UPGRADING;
+	step->upgrades = 1;
+}
+
+/* What has to wait for more, of the request or of its answer, goes to the table. */
+static __always_inline void request_keep(struct step *step)
+{
+	struct conn *conn = step->conn;
+
+	if (step->fresh) {
+		if (!step->upgrades)
+			head_begin(step->head);
+		if (head_keep(step->sk, step->head)) {
+			BOOK(heads_full);
+			request_lost(conn);
+			return;
+		}
+	}
+	if (step->upgrades) {
+		conn->http_mode = HTTP_IDLE;
+		conn->state = CONN_UPGRADING;
+	}
 }
 
 /* The request side while no upgrade is in flight. */
@@ -281,8 +312,8 @@ static long request_step(__u64 i, struct step *step)
 	struct run *run = step->run;
 	struct conn *conn = step->conn;
 	struct head *head;
+	__u32 taken, in_head;
 	__u64 body;
-	__u32 taken;
 	long len;
 
 	if (!run->left || conn->state == CONN_IGNORED)
@@ -307,22 +338,24 @@ static long request_step(__u64 i, struct step *step)
 		request_begin(step, len);
 		return 0;
 	}
-	head = head_of(step->sk);
+	head = step->fresh ? step->head : head_of(step->sk);
 	if (!head) {
 		request_lost(conn);
 		return 0;
 	}
+	in_head = step->in_head;
+	step->in_head = 0;
 	taken = head_chunk(run, head, &head->request, 0, REQUEST_MAX,
-			   conn->http_mode == HTTP_GET ? HTTP1_REQUEST : HTTP1_ANY, len);
+			   conn->http_mode == HTTP_GET ? HTTP1_REQUEST : HTTP1_ANY, len, in_head);
 	if (!taken) {
 		BOOK(read_failed);
-		head_drop(step->sk);
+		request_drop(step);
 		request_lost(conn);
 		return 0;
 	}
 	tap_take(run, taken);
 	if (head->request.phase == HTTP1_OTHER) {
-		head_drop(step->sk);
+		request_drop(step);
 		request_lost(conn);
 	} else if (head->request.phase == HTTP1_END) {
 		if (conn->http_mode == HTTP_GET && (head->request.flags & HTTP1_UPGRADE)) {
@@ -452,7 +485,7 @@ static long response_step(__u64 i, struct step *step)
 		return 0;
 	r = &head->response;
 	taken = head_chunk(run, head, r, head->open.request_len & 0x1fff, RESPONSE_MAX,
-			   HTTP1_RESPONSE, len);
+			   HTTP1_RESPONSE, len, 0);
 	if (!taken) {
 		BOOK(read_failed);
 		return 1;
@@ -549,8 +582,13 @@ static __always_inline void stream_http(struct step *step)
 	__u64 before;
 
 	if (step->direction == RECEIVED) {
-		if (conn->state != CONN_UPGRADING)
+		if (conn->state != CONN_UPGRADING) {
+			step->head = head_fresh();
+			if (!step->head)
+				return;
 			bpf_loop(HEAD_STEPS, request_step, step, 0);
+			request_keep(step);
+		}
 		if (conn->state == CONN_UPGRADING && run->left) {
 			before = run->left;
 			stream_frames(step, 0);

@@ -52,7 +52,14 @@
 static const char upgrade[] =
 	"GET /bench HTTP/1.1\r\nHost: bench\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
 	"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
-static const char get[] = "GET / HTTP/1.1\r\nHost: bench\r\n\r\n";
+/* as long as a browser's */
+static const char get[] =
+	"GET /items/4711?page=2 HTTP/1.1\r\nHost: bench.example\r\nConnection: keep-alive\r\n"
+	"User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0\r\n"
+	"Accept: application/json, text/plain, */*\r\nAccept-Language: en-GB,en;q=0.8,de;q=0.5\r\n"
+	"Accept-Encoding: gzip, deflate, br\r\nReferer: https://bench.example/items\r\n"
+	"Cookie: session=8f14e45fceea167a5a36dedd4bea2543; theme=dark\r\n"
+	"Sec-Fetch-Dest: empty\r\nSec-Fetch-Mode: cors\r\nSec-Fetch-Site: same-origin\r\n\r\n";
 
 enum mode { MODE_WS, MODE_HTTP, MODE_RAW, MODE_NONE, NR_MODES };
 static const char *const modes[NR_MODES] = {"ws", "http", "raw", "none"};

@@ -122,6 +122,19 @@ static long scan_step(__u32 i, struct scan *scan)
 	return !http1_byte(scan->http, scan->head->text[at], scan->kind);
 }
 
+/* Scans n bytes of head->text; returns how many it took. A function of its own to the verifier, which
+ * would else follow each way through a head for each way that leads to one. */
+__noinline int head_scan(struct head *head, __u32 at, __u32 n, __u32 kind)
+{
+	struct scan scan = {.head = head, .at = at, .n = n, .kind = kind};
+
+	if (!head)
+		return 0;
+	scan.http = kind == HTTP1_RESPONSE ? &head->response : &head->request;
+	bpf_loop(n, scan_step, &scan, 0);
+	return (int)scan.taken;
+}
+
 /*
  * Copies the next chunk of a head beside what is kept of it, unless in_head bytes of it stand there
  * already, and scans it. Returns the bytes taken; 0 when memory could not be read. kept: where in text
@@ -130,7 +143,6 @@ static long scan_step(__u32 i, struct scan *scan)
 static __always_inline __u32 head_chunk(struct run *run, struct head *head, struct http1 *http,
 					__u32 kept, __u32 max, __u32 kind, __u64 len, __u32 in_head)
 {
-	struct scan scan = {.http = http, .head = head, .kind = kind};
 	__u32 n = len < NR_CHUNK ? (__u32)len : NR_CHUNK;
 	__u32 at = http->len < max ? http->len : max;
 
@@ -145,10 +157,7 @@ static __always_inline __u32 head_chunk(struct run *run, struct head *head, stru
 		n = in_head;
 	else if (ws_read(head->text + at, n, run->base))
 		return 0;
-	scan.at = at;
-	scan.n = n;
-	bpf_loop(n, scan_step, &scan, 0);
-	return scan.taken;
+	return (__u32)head_scan(head, at, n, kind);
 }
 
 /* Whether these bytes could begin a GET, begin another method, or neither. */

@@ -133,8 +133,8 @@ static __always_inline int task_is_32bit(struct task_struct *task)
 #error "system call numbers and registers are known for x86-64 only"
 #endif
 
-/* The descriptor fd of the task leads to this very file. */
-static __always_inline int fd_is(struct task_struct *task, __u32 fd, struct file *wanted)
+/* The descriptor fd of the task leads to the file at this address. */
+static __always_inline int fd_is(struct task_struct *task, __u32 fd, __u64 wanted)
 {
 	struct fdtable *fdt = task->files->fdt;
 	__u64 file;
@@ -142,7 +142,7 @@ static __always_inline int fd_is(struct task_struct *task, __u32 fd, struct file
 	if (fd >= fdt->max_fds)
 		return 0;
 	file = word_at(fdt->fd + fd);
-	return file && file == (__u64)wanted;
+	return file && file == wanted;
 }
 
 #endif

@@ -41,20 +41,22 @@ __noinline int tap_elsewhere(__u32 wire)
 }
 
 /*
- * Points run at the buffers of this event. wire: RECEIVED for a receive call, SENT for a send call.
- * 0, or -1 when the bytes cannot be found.
+ * Points this CPU's run at the buffers of this event. wire: RECEIVED for a receive call, SENT for a send
+ * call. 0; -1 when the bytes cannot be found; 1 when the task is in no call on this socket's descriptor.
+ * A function of its own to the verifier, which would else follow each call with its buffers through all
+ * that comes after.
  */
-static __always_inline int tap_find(struct run *run, struct sock *sk, __u32 wire)
+__noinline int tap_buffers(__u32 wire)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
+	struct run *run = run_here(wire & 1);
 	struct call call;
 
+	if (!run)
+		return -1;
 	if (task->flags & (PF_KTHREAD | PF_IO_WORKER) || call_of(task, &call) ||
-	    !fd_is(task, (__u32)call.arg[0], sk->sk_socket->file)) {
-		run->file = (__u64)sk->sk_socket->file;
-		run->sk = (__u64)sk;
-		return tap_elsewhere(wire) ? -1 : 0;
-	}
+	    !fd_is(task, (__u32)call.arg[0], run->file))
+		return 1;
 	if (wire == RECEIVED) {
 		switch (call.nr) {
 		case NR_READ:
@@ -83,6 +85,19 @@ static __always_inline int tap_find(struct run *run, struct sock *sk, __u32 wire
 		}
 	}
 	return -1;
+}
+
+/* 0, or not when the bytes cannot be found. */
+static __always_inline int tap_find(struct run *run, struct sock *sk, __u32 wire)
+{
+	int found;
+
+	run->file = (__u64)sk->sk_socket->file;
+	run->sk = (__u64)sk;
+	found = tap_buffers(wire);
+	if (found > 0) /* from here, because the stacks of such a chain add up */
+		found = tap_elsewhere(wire);
+	return found;
 }
 
 /*

@@ -144,7 +144,7 @@ enum { IOCB_PREAD = 0, IOCB_PWRITE = 1, IOCB_PREADV = 7, IOCB_PWRITEV = 8 };
 
 struct iocb_search {
 	struct task_struct *task;
-	struct file *file;
+	__u64 file;
 	__u64 iocbs;
 	struct user_iocb found;
 	__u32 wire;
@@ -182,7 +182,7 @@ __noinline int iocb_find(__u32 wire)
 	search.task = bpf_get_current_task_btf();
 	if (!run || call_of(search.task, &call) || call.arg[1] > VECTOR_MAX)
 		return -1;
-	search.file = (struct file *)run->file;
+	search.file = run->file;
 	search.iocbs = call.arg[2];
 	bpf_loop((__u32)call.arg[1], iocb_look, &search, 0);
 	if (search.nr_found != 1)

@@ -199,6 +199,23 @@ static __always_inline void count_control(struct conn *conn, struct server_count
 	}
 }
 
+/* The pairing of one event's messages. A function of its own to the verifier, which would else follow
+ * each of its results through all that is counted after it. */
+__noinline int count_pair(struct pair *pair, struct ws_tally *t, struct pair_tally *p,
+			  __u32 direction, __u64 now)
+{
+	if (!pair || !t || !p) /* the verifier knows no caller here */
+		return 0;
+	if (direction == RECEIVED) {
+		if (t->ended)
+			pair_received(pair, p, t->ended, now);
+	} else if (t->started || t->ended) {
+		pair_sent(pair, p, t->started, t->ended, now);
+	}
+	pair_touch(pair, now);
+	return 0;
+}
+
 /*
  * One event's share of an open connection: total bytes passed, the parser's tally says as what. A
  * function of its own to the verifier: it is looked at once, and not once for each way that leads here,
@@ -222,13 +239,7 @@ __noinline int count_tally(struct conn *conn, struct ws_tally *t, __u32 directio
 	conn->messages[direction & 1] += t->ended;
 	conn->bytes[direction & 1] += t->data;
 
-	if (direction == RECEIVED) {
-		if (t->ended)
-			pair_received(&conn->pair, p, t->ended, now);
-	} else if (t->started || t->ended) {
-		pair_sent(&conn->pair, p, t->started, t->ended, now);
-	}
-	pair_touch(&conn->pair, now);
+	count_pair(&conn->pair, t, p, direction, now);
 
 	if (direction == RECEIVED) {
 		c->n.seen_received += total;

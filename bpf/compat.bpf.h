@@ -61,6 +61,14 @@ static __always_inline struct tcp_sock *tcp_of(struct sock *sk)
 	return tp;
 }
 
+/* The socket's cookie, which the first who asks for it makes (net/core/sock_diag.c). */
+static __always_inline __u64 cookie_of(struct sock *sk)
+{
+	__u64 cookie = (__u64)sk->__sk_common.skc_cookie.counter;
+
+	return cookie ? cookie : bpf_get_socket_cookie(sk);
+}
+
 /* Where the registers of a task's system call are, counted from its stack: the same for all tasks. */
 __u64 regs_offset; /* 0 = not known yet */
 

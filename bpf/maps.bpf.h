@@ -565,6 +565,7 @@ struct run {
 	int message; /* which one of a call that moves several; -1 = cannot be told */
 	__u64 sk; /* the event's socket and its file, as numbers: functions of their own take … */
 	__u64 file; /* … no pointers that the verifier would have to trust */
+	__u64 id;   /* … and its cookie */
 	struct ws_tally tally;
 	/* of a connection that has just opened: the frames that came before the answer, if bytes did */
 	struct ws_tally early;

@@ -32,13 +32,19 @@ struct step {
 /* ------------------------------------------------------------------------------------------ */
 /* Frames */
 
-static long frame_step(__u64 i, struct step *step)
+struct frames {
+	struct conn *conn;
+	struct run *run;
+	__u32 direction;
+};
+
+static long frame_step(__u64 i, struct frames *frames)
 {
 	/* on the stack: into other memory the kernel first asks what is there (usercopy checks) */
 	__u8 scratch[WS_SCRATCH] = {};
-	struct run *run = step->run;
-	struct conn *conn = step->conn;
-	__u32 direction = step->direction & 1;
+	struct run *run = frames->run;
+	struct conn *conn = frames->conn;
+	__u32 direction = frames->direction & 1;
 	struct ws_stream *ws = &conn->ws[direction];
 	long len;
 	__u64 taken;
@@ -59,26 +65,29 @@ static long frame_step(__u64 i, struct step *step)
 	/* both sides send a close frame; the reason is in the first */
 	if (run->tally.close_len && (!(conn->bits & CONN_HAS_CLOSE) ||
 				     !!(conn->bits & CONN_CLOSE_SERVER) == (direction == SENT)))
-		emit_reason(&run->tally, bpf_get_socket_cookie(step->sk), run->now,
+		emit_reason(&run->tally, run->id, run->now,
 			    direction == RECEIVED ? BY_CLIENT : BY_SERVER);
 	tap_take(run, taken);
 	return 0;
 }
 
-/* The rest of the event is frames (or, on an upgrade in flight, will have been). often_one: nearly
- * always it is one frame, for which a loop costs too much. */
-static __always_inline void stream_frames(struct step *step, int often_one)
+/* The rest of the event is frames (or, on an upgrade in flight, will have been). A function of its own
+ * to the verifier, so that it is looked at once. */
+__noinline int stream_frames(struct conn *conn, struct run *run, __u32 direction)
 {
-	struct run *run = step->run;
-	struct ws_stream *ws = &step->conn->ws[step->direction & 1];
-	__u8 before = ws->flags;
+	struct frames frames = {.conn = conn, .run = run, .direction = direction};
+	struct ws_stream *ws;
+	__u8 before;
 
-	if (!run->left)
-		return;
-	if (often_one)
-		frame_step(0, step);
+	if (!conn || !run) /* the verifier knows no caller here */
+		return 0;
+	ws = &conn->ws[direction & 1];
+	before = ws->flags;
+	/* nearly always it is one frame, for which a loop costs too much */
 	if (run->left)
-		bpf_loop(STREAM_STEPS, frame_step, step, 0);
+		frame_step(0, &frames);
+	if (run->left)
+		bpf_loop(STREAM_STEPS, frame_step, &frames, 0);
 	if (run->left) {
 		BOOK(frames_capped);
 		ws->flags |= WS_UNKNOWN;
@@ -89,6 +98,7 @@ static __always_inline void stream_frames(struct step *step, int often_one)
 		BOOK_ADD(read_failed, run->tally.unread);
 	if (ws->flags & WS_UNKNOWN & ~before)
 		BOOK(desync);
+	return 0;
 }
 
 /* ------------------------------------------------------------------------------------------ */
@@ -436,7 +446,7 @@ static __always_inline void stream_refused(struct step *step, struct head *head,
 	head->open.status = status;
 	head->open.handshake_ns = step->run->now - head->read_ns;
 	outcome_add(&key);
-	emit_head(head, EVENT_REFUSED, bpf_get_socket_cookie(step->sk), step->run->now);
+	emit_head(head, EVENT_REFUSED, step->run->id, step->run->now);
 	head_drop(step->sk);
 	__builtin_memset(conn->ws, 0, sizeof(conn->ws));
 	conn->http_mode = HTTP_IDLE;
@@ -466,7 +476,7 @@ static __always_inline void stream_open(struct step *step, struct head *head)
 	head->open.status = 101;
 	head->open.handshake_ns = run->now - head->read_ns;
 	count_open(conn, run->now - head->read_ns);
-	emit_head(head, EVENT_OPEN, bpf_get_socket_cookie(sk), run->now);
+	emit_head(head, EVENT_OPEN, run->id, run->now);
 	/* from here on the other direction counts for itself; what it brought before is in early */
 	conn->state = CONN_OPEN;
 	run->early = head->early;
@@ -600,7 +610,7 @@ static __always_inline void stream_http(struct step *step)
 		}
 		if (conn->state == CONN_UPGRADING && run->left) {
 			before = run->left;
-			stream_frames(step, 0);
+			stream_frames(conn, run, step->direction);
 			stream_early(step, before);
 		}
 		return;
@@ -612,7 +622,7 @@ static __always_inline void stream_http(struct step *step)
 			count_tally(conn, &run->early, RECEIVED, run->early_bytes, run->early_ns);
 		if (conn->state == CONN_OPEN && run->left) {
 			before = run->left;
-			stream_frames(step, 0);
+			stream_frames(conn, run, step->direction);
 			count_tally(conn, &run->tally, SENT, before, run->now);
 		}
 	} else if (conn->http_ahead || conn->http_mode == HTTP_SKIP) {
@@ -695,6 +705,7 @@ static __always_inline void stream_data(struct sock *sk, struct conn *conn, stru
 	}
 	step.run = run;
 	run->now = bpf_ktime_get_ns();
+	run->id = cookie_of(sk);
 	run->left = n;
 	__builtin_memset(&run->tally, 0, sizeof(run->tally));
 	if (!tp) { /* a Unix socket: nothing to hold on to */
@@ -758,7 +769,7 @@ static __always_inline void stream_data(struct sock *sk, struct conn *conn, stru
 		ws_gap(ws, &run->tally, n);
 		run->left = 0;
 	} else {
-		stream_frames(&step, 1);
+		stream_frames(conn, run, direction & 1);
 	}
 	if (wire == RECEIVED && tp && !(conn->bits & CONN_UPSTREAM))
 		count_wait(conn, tp->copied_seq, n, run->now);

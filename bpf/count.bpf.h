@@ -138,6 +138,62 @@ static __always_inline void count_open(struct conn *conn, __u64 handshake_ns)
 	}
 }
 
+/* A connection that was open before us: how long its handshake took is not known. */
+static __always_inline void count_recognised(struct conn *conn)
+{
+	struct server_counters *c = counters_of(conn->server);
+
+	if (c) {
+		__sync_fetch_and_add(&c->n.opened, 1);
+		__sync_fetch_and_add(&c->n.resynced, 1);
+	}
+}
+
+/*
+ * What passed before a connection was recognised: the frames that proved it, and a gap before them.
+ * When each message passed is not known any more, so none is timed.
+ */
+static __always_inline void count_held(struct conn *conn, const struct resync_held *received,
+				       const struct resync_held *sent)
+{
+	struct server_counters *c = counters_of(conn->server);
+	__u32 in = received->text + received->binary;
+	__u32 out = sent->text + sent->binary;
+	__u64 payload;
+
+	conn->messages[RECEIVED] = in;
+	conn->messages[SENT] = out;
+	conn->bytes[RECEIVED] = received->data;
+	conn->bytes[SENT] = sent->data;
+	if (!c)
+		return;
+	payload = (__u64)received->data - received->skipped + received->control;
+	c->n.seen_received += received->gap + received->skipped + received->header + payload;
+	c->n.gap_received += received->gap + received->skipped;
+	c->n.header_received += received->header;
+	c->n.payload_received += payload;
+	c->n.bytes_received += received->data;
+	c->n.received += in;
+	c->n.ambiguous += in;
+	payload = (__u64)sent->data - sent->skipped + sent->control;
+	c->n.seen_sent += sent->gap + sent->skipped + sent->header + payload;
+	c->n.gap_sent += sent->gap + sent->skipped;
+	c->n.header_sent += sent->header;
+	c->n.payload_sent += payload;
+	c->n.bytes_sent += sent->data;
+	c->n.sent += out;
+	c->n.answers_to_ambiguous += out < in ? out : in;
+	c->n.push += out < in ? 0 : out - in;
+	c->n.text += received->text + sent->text;
+	c->n.binary += received->binary + sent->binary;
+	c->n.ping_received += received->ping;
+	c->n.pong_received += received->pong;
+	c->n.close_received += received->close;
+	c->n.ping_sent += sent->ping;
+	c->n.pong_sent += sent->pong;
+	c->n.close_sent += sent->close;
+}
+
 /* conn.pings: how many are out, and whether there were several at a time since there was none */
 #define PINGS_OUT 0x7f
 #define PINGS_OVERLAP 0x80

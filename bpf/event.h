@@ -43,7 +43,8 @@ enum initiator { BY_CLIENT = 0, BY_SERVER = 1 };
 
 /* Per server and CPU. X(name, text) */
 #define SERVER_COUNTERS(X)                                                                         \
-	X(opened, "connections opened: a 101 was sent")                                            \
+	X(opened, "connections opened: a 101 was sent, or recognised while open")                  \
+	X(resynced, "of these recognised by their frames (origin=resync)")                         \
 	X(closed, "connections closed (SPEC 1)")                                                   \
 	X(received, "data messages client to server")                                              \
 	X(sent, "data messages server to client")                                                  \
@@ -349,7 +350,9 @@ struct walk_record {
 	__u16 channel;
 	__u8 upstream;
 	__u8 resync;
-	__u8 pad[6];
+	__u8 candidate; /* 1: open before counting began, and no frame has passed that proves what it
+			 * is; nothing but id, open_ns, the endpoints and the server is known */
+	__u8 pad[5];
 };
 _Static_assert(sizeof(struct walk_record) == 112, "ABI");
 

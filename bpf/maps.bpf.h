@@ -23,6 +23,7 @@ static __always_inline int ws_read(void *to, __u32 len, __u64 from)
 #include "event.h"
 #include "http1.h"
 #include "pair.h"
+#include "resync.h"
 #include "ws.h"
 
 const volatile struct config config = {};
@@ -33,7 +34,8 @@ const volatile __u64 scope_port_bits[65536 / 64] = {};
 
 enum conn_state {
 	CONN_NEW = 0,
-	CONN_IGNORED,   /* out of scope, or its first bytes were no HTTP request */
+	CONN_CANDIDATE, /* older than we are: its frames are looked for (resync.h) */
+	CONN_IGNORED,   /* out of scope, or no WebSocket as far as we could see */
 	CONN_HTTP,      /* requests that may lead to an upgrade */
 	CONN_UPGRADING, /* an upgrade request is complete, its response is not */
 	CONN_OPEN,      /* a WebSocket connection */
@@ -67,21 +69,34 @@ enum http_mode {
 struct conn {
 	struct ws_stream ws[NR_DIRECTIONS];
 	__u64 bytes[NR_DIRECTIONS]; /* payload of data frames */
-	__u64 wait_ns[2];           /* queue wait: when bytes met an empty queue; 0 = free */
 	union {
-		__u64 open_ns;   /* when the 101 was sent; after CONN_CLOSED the duration */
+		struct {
+			__u64 wait_ns[2]; /* queue wait: when bytes met an empty queue; 0 = free */
+			struct pair pair;
+		};
+		struct resync_held held[NR_DIRECTIONS]; /* CONN_CANDIDATE */
+	};
+	union {
+		__u64 open_ns;   /* when the 101 was sent, or origin=resync was first seen; after
+				  * CONN_CLOSED the duration */
 		__u64 http_body; /* CONN_HTTP */
 	};
 	union {
 		__u64 path_hash;            /* until CONN_CLOSED */
 		struct outcome_key outcome; /* after it: what was counted as its end */
 	};
-	struct pair pair;
-	__u32 wait_seq[2];             /* … and the sequence number of the first such byte */
-	__u32 messages[NR_DIRECTIONS]; /* data messages */
-	__u32 seq[NR_DIRECTIONS];      /* sequence anchor: what the next event should begin with */
-	__u32 lock[NR_DIRECTIONS];     /* try-lock of ws, seq, messages, bytes of the direction */
-	__u32 wait_next;               /* rcv_nxt when data last became ready */
+	__u32 wait_seq[2]; /* … and the sequence number of the first such byte */
+	union {
+		__u32 messages[NR_DIRECTIONS]; /* data messages */
+		struct {
+			__u32 rearm_left; /* CONN_IGNORED: events until it is looked at again; 0 = never */
+			__u32 rearm_next; /* … and for how many the time after that */
+		};
+	};
+	__u32 seq[NR_DIRECTIONS];  /* sequence anchor: what the next event should begin with */
+	__u32 lock[NR_DIRECTIONS]; /* try-lock of ws, seq, messages, bytes of the direction; [0] is
+				    * that of both in CONN_NEW and CONN_CANDIDATE */
+	__u32 wait_next;           /* rcv_nxt when data last became ready */
 	__u32 pad;
 	__u32 bits; /* enum conn_bit */
 	union {
@@ -571,6 +586,16 @@ struct run {
 	struct ws_tally early;
 	__u64 early_bytes;
 	__u64 early_ns;
+	/* late.bpf.h: what it needs of the event's socket … */
+	__s64 gap; /* as from stream_anchor */
+	struct server_key server;
+	__u32 rcv_nxt;
+	/* … and what it works on, which would be too much for the stack */
+	struct server_info fresh;
+	struct resync_piece piece;
+	struct resync_held opened[NR_DIRECTIONS]; /* what a candidate held that is none now */
+	struct resync_held held; /* of a stream that is looked for again: nobody wants it */
+	__u8 scratch[WS_SCRATCH];
 	struct accept_work work;
 };
 

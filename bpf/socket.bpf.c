@@ -4,8 +4,10 @@
  * apart, calls one function and returns; policy and parsing are in the headers:
  *
  *   tap (where are the bytes?) -> stream (what do they mean?) -> count (maps), emit (records)
+ *                                 late (the same, of what began before us)
  */
 #include "end.bpf.h"
+#include "late.bpf.h"
 #include "stream.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
@@ -195,17 +197,39 @@ int BPF_PROG(on_exit, struct task_struct *task)
 	return 0;
 }
 
+/*
+ * Run once after attaching, over the open files of every task: which sockets were accepted before
+ * anything was counted. A cgroup in the scope is that of the reading task, which here is us: then
+ * they are found when they first move bytes.
+ */
+SEC("iter/task_file")
+int adopt(struct bpf_iter__task_file *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct file *file = ctx->file;
+	struct socket *socket;
+
+	if (!task || !file || config.scope_cgroup)
+		return 0;
+	socket = bpf_sock_from_file(file);
+	if (socket && socket->sk)
+		late_adopt(socket->sk, task, bpf_ktime_get_ns());
+	return 0;
+}
+
 static __always_inline void walk_write(struct seq_file *seq, struct sock *sk, struct conn *conn,
 				       __u64 id)
 {
 	struct walk_record row = {};
 
 	row.id = id;
+	row.candidate = conn->state == CONN_CANDIDATE;
 	row.open_ns = conn->open_ns;
+	if (row.candidate)
+		goto out;
 	row.bytes_received = conn->bytes[RECEIVED];
 	row.bytes_sent = conn->bytes[SENT];
 	row.path_hash = conn->path_hash;
-	endpoints_of(sk, &row.local, &row.peer);
 	row.received = conn->messages[RECEIVED];
 	row.sent = conn->messages[SENT];
 	row.waiting = pair_waiting(&conn->pair);
@@ -213,6 +237,8 @@ static __always_inline void walk_write(struct seq_file *seq, struct sock *sk, st
 	row.channel = conn->channel;
 	row.upstream = !!(conn->bits & CONN_UPSTREAM);
 	row.resync = !!(conn->bits & CONN_RESYNC);
+out:
+	endpoints_of(sk, &row.local, &row.peer);
 	bpf_seq_write(seq, &row, sizeof(row));
 }
 
@@ -223,8 +249,15 @@ int walk(struct bpf_iter__bpf_sk_storage_map *ctx)
 	struct sock *sk = ctx->sk;
 	struct conn *conn = ctx->value;
 
-	if (!sk || !conn || conn->state != CONN_OPEN || (conn->bits & CONN_CLOSED))
+	if (!sk || !conn)
 		return 0;
+	if (conn->state == CONN_CANDIDATE) {
+		/* sockets that were passed over once are here too, but not those that connect */
+		if (conn->bits & CONN_UPSTREAM || sk->__sk_common.skc_state != TCP_ESTABLISHED)
+			return 0;
+	} else if (conn->state != CONN_OPEN || (conn->bits & CONN_CLOSED)) {
+		return 0;
+	}
 	walk_write(ctx->meta->seq, sk, conn, bpf_get_socket_cookie(sk));
 	return 0;
 }

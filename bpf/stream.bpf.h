@@ -90,7 +90,7 @@ __noinline int stream_frames(struct conn *conn, struct run *run, __u32 direction
 		bpf_loop(STREAM_STEPS, frame_step, &frames, 0);
 	if (run->left) {
 		BOOK(frames_capped);
-		ws->flags |= WS_UNKNOWN;
+		ws_lose(ws);
 		run->tally.gap += run->left;
 		run->left = 0;
 	}
@@ -206,6 +206,16 @@ static __always_inline void owe_response(struct conn *conn)
 		conn->http_ahead++;
 }
 
+/* The listening address of an accepted socket. *key is zero before. */
+static __always_inline void server_key_of(struct sock *sk, struct server_key *key)
+{
+	key->netns = sock_netns(sk);
+	if (sk->__sk_common.skc_family == AF_UNIX)
+		unix_path(sk, key->path);
+	else
+		key->port = sk->__sk_common.skc_num;
+}
+
 /* Who is asked, and by whom: noted at the request, because at an early end the ports are gone. */
 static __always_inline void head_who(struct head *head, struct sock *sk, struct conn *conn)
 {
@@ -218,16 +228,12 @@ static __always_inline void head_who(struct head *head, struct sock *sk, struct 
 	head->open.upstream = !!(conn->bits & CONN_UPSTREAM);
 	bpf_core_read_str(head->open.comm, sizeof(head->open.comm), &task->group_leader->comm);
 	endpoints_of(sk, &head->open.local, &head->open.peer);
-	head->server.netns = head->open.netns;
-	if (sk->__sk_common.skc_family == AF_UNIX)
-		unix_path(sk, head->server.path);
-	else
-		head->server.port = sk->__sk_common.skc_num;
+	server_key_of(sk, &head->server);
 }
 
-static __always_inline struct server_info *server_find(struct head *head)
+static __always_inline struct server_info *server_find(const struct server_key *key)
 {
-	return bpf_map_lookup_elem(&servers, &head->server);
+	return bpf_map_lookup_elem(&servers, key);
 }
 
 /* What comes is no head: wait for the next response, and then for a request. */
@@ -300,7 +306,7 @@ static __always_inline void request_upgrades(struct step *step, struct head *hea
 	head->read_ns = step->run->now;
 	conn->path_hash = head->request.path_hash;
 	head_who(head, step->sk, conn);
-	info = server_find(head);
+	info = server_find(&head->server);
 	conn->server = info ? info->slot : SLOT_OTHER;
 	step->upgrades = 1;
 }
@@ -389,33 +395,52 @@ static long request_step(__u64 i, struct step *step)
 /* ------------------------------------------------------------------------------------------ */
 /* The answer to an upgrade */
 
-/* The slot of the listening address, made if this is its first upgrade. */
-static __always_inline __u32 server_slot(struct head *head, __u64 now)
+/* The slot of the listening address, made if this is its first connection; fresh says whose. */
+static __always_inline __u32 server_slot_of(const struct server_key *key, struct server_info *fresh)
 {
-	struct server_info fresh = {.first_ns = now};
-	struct server_info *info;
+	struct server_info *info = server_find(key);
 
-	if (head->open.upstream)
-		return SLOT_UPSTREAM;
-	info = server_find(head);
 	if (info)
 		return info->slot;
 	if (next_server >= MAX_SERVERS) {
 		BOOK(servers_full);
 		return SLOT_OTHER;
 	}
-	fresh.slot = __sync_fetch_and_add(&next_server, 1);
-	if (fresh.slot >= MAX_SERVERS) {
+	fresh->slot = __sync_fetch_and_add(&next_server, 1);
+	if (fresh->slot >= MAX_SERVERS) {
 		BOOK(servers_full);
 		return SLOT_OTHER;
 	}
+	/* two CPUs may see a server's first upgrades at a time: the slot of the second is lost */
+	bpf_map_update_elem(&servers, key, fresh, BPF_NOEXIST);
+	info = server_find(key);
+	return info ? info->slot : SLOT_OTHER;
+}
+
+static __always_inline __u32 server_slot(struct head *head, __u64 now)
+{
+	struct server_info fresh = {.first_ns = now};
+
+	if (head->open.upstream)
+		return SLOT_UPSTREAM;
 	fresh.tgid = head->open.tgid;
 	fresh.cgroup = head->open.cgroup;
 	__builtin_memcpy(fresh.comm, head->open.comm, sizeof(fresh.comm));
-	/* two CPUs may see a server's first upgrades at a time: the slot of the second is lost */
-	bpf_map_update_elem(&servers, &head->server, &fresh, BPF_NOEXIST);
-	info = server_find(head);
-	return info ? info->slot : SLOT_OTHER;
+	return server_slot_of(&head->server, &fresh);
+}
+
+/* The same without a head: the process that is reading or writing is the server's. */
+static __always_inline __u32 server_slot_now(struct run *run)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct server_info *fresh = &run->fresh;
+
+	__builtin_memset(fresh, 0, sizeof(*fresh));
+	fresh->first_ns = run->now;
+	fresh->tgid = task->tgid;
+	fresh->cgroup = bpf_get_current_cgroup_id();
+	bpf_core_read_str(fresh->comm, sizeof(fresh->comm), &task->group_leader->comm);
+	return server_slot_of(&run->server, fresh);
 }
 
 /* 1 when both values are there and do not belong together. */
@@ -562,9 +587,6 @@ static __always_inline void stream_response_start(struct step *step)
 		conn->http_mode = HTTP_IDLE;
 }
 
-/* ------------------------------------------------------------------------------------------ */
-/* One event */
-
 static __always_inline void stream_early(struct step *step, __u64 bytes)
 {
 	struct head *head = head_of(step->sk);
@@ -630,8 +652,30 @@ static __always_inline void stream_http(struct step *step)
 	}
 }
 
+/* ------------------------------------------------------------------------------------------ */
+/* One event */
+
+/*
+ * Whether more than these n bytes have passed on the socket, in either direction. The kernel's
+ * counts may move while we look; the mistake is small, and costs a look at a socket that is new.
+ */
+static __always_inline int sock_is_old(struct sock *sk, __u32 n)
+{
+	struct tcp_sock *tp = (struct tcp_sock *)bpf_skc_to_tcp_sock(sk);
+	__u64 read, written;
+
+	if (!tp)
+		return 0;
+	read = tp->bytes_received - (__u32)(tp->rcv_nxt - tp->copied_seq);
+	written = tp->bytes_acked + (__u32)(tp->write_seq - tp->snd_una);
+	/* connecting, the SYN was acknowledged too (net/ipv4/tcp_input.c, tcp_snd_una_update) */
+	if (!sk->sk_max_ack_backlog && written)
+		written--;
+	return read + written > n;
+}
+
 /* First sight of a socket: is it ours at all? NULL when nothing is to be kept. */
-static __always_inline struct conn *stream_first(struct sock *sk, __u32 wire)
+static __always_inline struct conn *stream_first(struct sock *sk, __u32 wire, __u32 n)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	__u16 family = sk->__sk_common.skc_family;
@@ -641,8 +685,8 @@ static __always_inline struct conn *stream_first(struct sock *sk, __u32 wire)
 	if ((family != AF_INET && family != AF_INET6) || sk->sk_type != SOCK_STREAM)
 		return NULL;
 	/* an accepted socket inherits its listener's backlog; one without backlog shows itself by
-	 * reading first */
-	upstream = !sk->sk_max_ack_backlog && wire == SENT;
+	 * reading first, unless we are late */
+	upstream = !sk->sk_max_ack_backlog && (wire == SENT || sock_is_old(sk, n));
 	if (config.scope_ports && !scope_port(sk, upstream))
 		return NULL;
 	conn = conn_make(sk);
@@ -685,6 +729,65 @@ static __always_inline long stream_anchor(struct sock *sk, struct conn *conn, st
 	return gap < 0x80000000u ? (long)gap : -1;
 }
 
+/* From now on the frames of the socket are looked for. */
+static __always_inline void candidate_begin(struct conn *conn, __u64 now)
+{
+	__builtin_memset(conn->ws, 0, sizeof(conn->ws));
+	__builtin_memset(conn->held, 0, sizeof(conn->held));
+	conn->ws[RECEIVED].flags = WS_UNKNOWN;
+	conn->ws[SENT].flags = WS_UNKNOWN;
+	conn->open_ns = now;
+	conn->state = CONN_CANDIDATE;
+}
+
+/*
+ * The try-lock of the direction; before a connection's kind is known both directions share one,
+ * because either may decide it. Which one was taken, or -1.
+ */
+static __always_inline int stream_lock(struct conn *conn, __u32 direction)
+{
+	for (int i = 0; i < 2; i++) {
+		__u32 lock = conn->state <= CONN_CANDIDATE ? 0 : direction;
+
+		if (__sync_val_compare_and_swap(&conn->lock[lock & 1], 0, 1))
+			return -1;
+		if (lock == (conn->state <= CONN_CANDIDATE ? 0 : direction))
+			return lock;
+		/* it was decided while we waited */
+		conn->lock[lock & 1] = 0;
+	}
+	return -1;
+}
+
+/* late.bpf.h: what began before us, and what has lost its boundary */
+__noinline int late_look(struct conn *conn, struct run *run, __u32 direction, int hole);
+
+/* Bytes that cannot be read, before a connection is one: a head with a hole in it is none. */
+static __always_inline void stream_hole(struct step *step, __u32 n, int late)
+{
+	struct conn *conn = step->conn;
+	struct run *run = step->run;
+
+	if (conn->state == CONN_UPGRADING) {
+		if (step->direction != RECEIVED)
+			return;
+		ws_gap(&conn->ws[RECEIVED], &run->tally, n);
+		stream_early(step, n);
+	} else if (conn->state == CONN_NEW) {
+		if (late)
+			candidate_begin(conn, run->now);
+		else
+			conn->state = CONN_IGNORED;
+	} else if (step->direction == RECEIVED &&
+		   (conn->http_mode == HTTP_GET || conn->http_mode == HTTP_METHOD)) {
+		head_drop(step->sk);
+		if (late)
+			candidate_begin(conn, run->now);
+		else
+			request_lost(conn);
+	}
+}
+
 /* The bytes of one socket event that moved n > 0 bytes. tp: NULL for a Unix socket. */
 static __always_inline void stream_data(struct sock *sk, struct conn *conn, struct tcp_sock *tp,
 					__u32 wire, __u32 n, __u32 flags)
@@ -694,12 +797,14 @@ static __always_inline void stream_data(struct sock *sk, struct conn *conn, stru
 	struct run *run = run_here(wire);
 	struct ws_stream *ws = &conn->ws[direction & 1];
 	__u64 total = n;
-	long gap;
+	long gap = 0; /* of a Unix socket always: nothing to hold on to */
+	int lock, hole;
 
 	if (!run)
 		return;
 	run->message = vector_event(sk, wire, n);
-	if (__sync_val_compare_and_swap(&conn->lock[direction & 1], 0, 1)) {
+	lock = stream_lock(conn, direction & 1);
+	if (lock < 0) {
 		BOOK(contended); /* the next event finds these bytes as a gap */
 		return;
 	}
@@ -708,59 +813,73 @@ static __always_inline void stream_data(struct sock *sk, struct conn *conn, stru
 	run->id = cookie_of(sk);
 	run->left = n;
 	__builtin_memset(&run->tally, 0, sizeof(run->tally));
-	if (!tp) { /* a Unix socket: nothing to hold on to */
-		gap = 0;
-	} else if (conn->state == CONN_NEW) {
+	if (conn->state == CONN_IGNORED)
+		goto out; /* meanwhile */
+	if (tp && conn->state == CONN_NEW) {
+		/* the other direction's anchor begins where its first byte will be */
 		conn->seq[direction & 1] = (wire == RECEIVED ? tp->copied_seq : tp->write_seq);
-		gap = 0;
-	} else {
+		conn->seq[(direction ^ 1) & 1] = wire == RECEIVED ? tp->write_seq : tp->copied_seq;
+		if (sock_is_old(sk, n))
+			candidate_begin(conn, run->now);
+	} else if (tp) {
 		gap = stream_anchor(sk, conn, tp, wire, direction & 1, n);
 	}
-	if (conn->state != CONN_OPEN) {
-		/* the other direction's anchor begins where its first byte will be */
-		if (conn->state == CONN_NEW && tp)
-			conn->seq[(direction ^ 1) & 1] = wire == RECEIVED ? tp->write_seq
-									  : tp->copied_seq;
-		if (gap || (flags & MSG_TRUNC) || tap_find(run, sk, wire)) {
-			/* a head with a hole in it is none */
-			if (conn->state == CONN_UPGRADING && direction == RECEIVED) {
-				ws_gap(ws, &run->tally, n);
-				stream_early(&step, n);
-			} else if (conn->state == CONN_NEW) {
-				conn->state = CONN_IGNORED;
-			} else if (conn->http_mode == HTTP_GET || conn->http_mode == HTTP_METHOD) {
-				head_drop(sk);
-				request_lost(conn);
-			}
-		} else if (conn->state == CONN_NEW && direction == SENT &&
-			   !(conn->bits & CONN_UPSTREAM)) {
-			conn->state = CONN_IGNORED; /* the server speaks first: no HTTP */
-		} else {
-			stream_http(&step);
+	if (conn->state == CONN_OPEN) {
+		if (gap < 0) {
+			BOOK(reordered);
+			ws_lose(ws);
+			goto out; /* counted as a gap by the event that came too early */
 		}
+		if (gap > 0) {
+			__u8 before = ws->flags;
+
+			if (before & WS_UNKNOWN)
+				resync_gap(ws, &run->held, gap);
+			ws_gap(ws, &run->tally, gap);
+			total += gap;
+			if (ws->flags & WS_UNKNOWN & ~before)
+				BOOK(desync);
+		}
+		if (ws_inside_payload(ws, n)) {
+			run->tally.payload += n;
+			ws_payload(ws, &run->tally, 0, n);
+			run->left = 0;
+			goto count;
+		}
+		if (ws->flags & WS_BROKEN || (!tp && ws->flags & WS_UNKNOWN)) {
+			run->tally.gap += n;
+			run->left = 0;
+			goto count;
+		}
+	}
+	hole = (flags & MSG_TRUNC) || tap_find(run, sk, wire);
+	if (tp && (conn->state == CONN_CANDIDATE ||
+		   (conn->state == CONN_OPEN && ws->flags & WS_UNKNOWN))) {
+		int candidate = conn->state == CONN_CANDIDATE;
+
+		run->gap = gap;
+		run->server.netns = sock_netns(sk);
+		run->server.port = sk->__sk_common.skc_num;
+		run->rcv_nxt = tp->rcv_nxt;
+		late_look(conn, run, direction & 1, hole);
+		if (candidate)
+			total = run->left; /* what came before has been counted, or is held */
+		gap = 0;
+		hole = 0;
+		if (conn->state == CONN_CANDIDATE || conn->state == CONN_IGNORED)
+			goto out;
+	}
+	if (conn->state != CONN_OPEN) {
+		if (gap || hole)
+			stream_hole(&step, n, tp != NULL);
+		else if (conn->state == CONN_NEW && direction == SENT &&
+			 !(conn->bits & CONN_UPSTREAM))
+			conn->state = CONN_IGNORED; /* the server speaks first: no HTTP */
+		else
+			stream_http(&step);
 		goto out;
 	}
-	if (gap < 0) {
-		BOOK(reordered);
-		ws->flags |= WS_UNKNOWN;
-		goto out; /* counted as a gap by the event that came too early */
-	}
-	if (gap > 0) {
-		__u8 before = ws->flags;
-
-		ws_gap(ws, &run->tally, gap);
-		total += gap;
-		if (ws->flags & WS_UNKNOWN & ~before)
-			BOOK(desync);
-	}
-	if (ws_inside_payload(ws, n)) {
-		run->tally.payload += n;
-		ws_payload(ws, &run->tally, 0, n);
-		run->left = 0;
-	} else if ((ws->flags & (WS_UNKNOWN | WS_BROKEN))) {
-		run->tally.gap += n;
-		run->left = 0;
-	} else if ((flags & MSG_TRUNC) || tap_find(run, sk, wire)) {
+	if (hole) {
 		if (flags & MSG_TRUNC)
 			BOOK(truncated);
 		else
@@ -771,12 +890,13 @@ static __always_inline void stream_data(struct sock *sk, struct conn *conn, stru
 	} else {
 		stream_frames(conn, run, direction & 1);
 	}
+count:
 	if (wire == RECEIVED && tp && !(conn->bits & CONN_UPSTREAM))
 		count_wait(conn, tp->copied_seq, n, run->now);
 	count_tally(conn, &run->tally, direction & 1, total, run->now);
 out:
 	barrier();
-	conn->lock[direction & 1] = 0;
+	conn->lock[lock & 1] = 0;
 }
 
 static __always_inline void stream_event(struct sock *sk, int ret, int flags, __u32 wire)
@@ -791,12 +911,16 @@ static __always_inline void stream_event(struct sock *sk, int ret, int flags, __
 	}
 	conn = conn_of(sk);
 	if (!conn) {
-		conn = stream_first(sk, wire);
+		conn = stream_first(sk, wire, ret);
 		if (!conn)
 			return;
 	}
-	if (conn->state == CONN_IGNORED)
-		return;
+	if (conn->state == CONN_IGNORED) {
+		/* two directions may count down at a time: then it comes a little later */
+		if (!conn->rearm_left || --conn->rearm_left)
+			return;
+		conn->state = CONN_NEW;
+	}
 	stream_data(sk, conn, tcp_of(sk), wire, ret, flags);
 }
 

@@ -116,6 +116,7 @@ struct summary {
 
 	struct server_counters_fields n; /* all servers, without upstream */
 	uint64_t active, peak;
+	uint64_t unrecognised; /* accepted before counting began, and no frame was seen since */
 	struct top by_user, by_channel;
 	struct spread open_age, duration, handshake;
 

@@ -128,9 +128,11 @@ int cli_doctor(int argc, char **argv)
 	printf("\nNot covered by this version\n"
 	       "  TLS inside the server, HTTP/2 and HTTP/3 WebSockets, 32-bit processes, MPTCP "
 	       "peers,\n"
-	       "  io_uring before Linux 6.10 and its zero-copy receive, connections that were "
-	       "open\n"
-	       "  before counting began.\n\n%s\n",
+	       "  io_uring before Linux 6.10 and its zero-copy receive. Connections that were "
+	       "open before\n"
+	       "  counting began are recognised by their frames, mostly within 3 messages; path "
+	       "and user\n"
+	       "  of these stay unknown. Those on Unix sockets are not.\n\n%s\n",
 	       exam.sound ? "All is well." : "Something is wrong: see NO above.");
 	return exam.sound ? EXIT_OK : EXIT_FAILED;
 }

@@ -24,6 +24,9 @@ static void put_connections(struct maker *m, json_t *root, const struct summary 
 	put_count_if(m, connections, "peak", s->has_peak, s->peak);
 	put_count(m, connections, "created", s->n.opened);
 	put_count(m, connections, "closed", s->n.closed);
+	put(m, connections, "resynced",
+	    s->has_details ? json_integer((json_int_t)s->n.resynced) : json_null());
+	put_count(m, connections, "unrecognised", s->unrecognised);
 	put_top(m, connections, "by_user", &s->by_user);
 	put_top(m, connections, "by_channel", &s->by_channel);
 	servers = put_object(m, connections, "by_server");

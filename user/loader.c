@@ -476,6 +476,35 @@ static void walks_detach(struct loader *loader)
 	}
 }
 
+/* Runs the iterator over all files of all tasks once; it writes nothing. */
+static int adopt_sockets(struct loader *loader)
+{
+	struct bpf_link *link = bpf_program__attach_iter(loader->skel->progs.adopt, NULL);
+	char nothing[64];
+	ssize_t n;
+	int fd, err = 0;
+
+	if (!link)
+		return fail(loader, -errno, "cannot look for connections that are open already: %s",
+			    strerror(errno));
+	fd = bpf_iter_create(bpf_link__fd(link));
+	if (fd < 0)
+		err = -errno;
+	while (!err) {
+		n = read(fd, nothing, sizeof(nothing));
+		if (!n)
+			break;
+		if (n < 0 && errno != EINTR && errno != EAGAIN)
+			err = -errno;
+	}
+	if (fd >= 0)
+		close(fd);
+	bpf_link__destroy(link);
+	return err ? fail(loader, err, "cannot look for connections that are open already: %s",
+			  strerror(-err))
+		   : 0;
+}
+
 int loader_attach(struct loader *loader)
 {
 	bool with_pids = false;
@@ -505,9 +534,9 @@ int loader_attach(struct loader *loader)
 		}
 	}
 	err = walks_attach(loader);
-	if (err)
-		return err;
-	return with_pids ? scope_descendants(loader) : 0;
+	if (!err && with_pids)
+		err = scope_descendants(loader);
+	return err ? err : adopt_sockets(loader);
 }
 
 void loader_free(struct loader *loader)

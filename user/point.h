@@ -73,6 +73,7 @@ struct point {
 	X(28, n.header_sent)                                                                       \
 	X(29, n.payload_sent)                                                                      \
 	X(30, n.gap_sent)                                                                          \
+	X(31, n.resynced)                                                                          \
 	X(64, by_type[ERROR_NONE])                                                                 \
 	X(65, by_type[ERROR_AUTHENTICATION])                                                       \
 	X(66, by_type[ERROR_RATE_LIMIT])                                                           \

@@ -77,6 +77,11 @@ static void print_connections(const struct exposition *x, const struct summary *
 	EACH_SERVER(s, server)
 	sample(x, "connections_opened_total", server->name, NULL, NULL, NULL, NULL,
 	       server->n.opened);
+	family(x, "connections_resynced_total", "counter",
+	       "Of the opened: open before counting began, and recognised by their frames.");
+	EACH_SERVER(s, server)
+	sample(x, "connections_resynced_total", server->name, NULL, NULL, NULL, NULL,
+	       server->n.resynced);
 	family(x, "connections_closed_total", "counter", "WebSocket connections closed.");
 	EACH_SERVER(s, server)
 	sample(x, "connections_closed_total", server->name, NULL, NULL, NULL, NULL,

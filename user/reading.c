@@ -153,6 +153,10 @@ static int take_connection(const struct walk_record *connection, void *ctx)
 	void *walk = reading->walk;
 	int err;
 
+	if (connection->candidate) {
+		reading->unrecognised++;
+		return 0;
+	}
 	if (connection->server >= MAX_SERVERS || connection->channel >= MAX_CHANNELS)
 		return 0;
 	err = array_grow(&walk, reading->nr_walk, &reading->max_walk, sizeof(*reading->walk));
@@ -240,6 +244,7 @@ static int take_walk(struct loader *loader, struct reading *reading)
 		reading->servers[slot].before = counters.n;
 	}
 	reading->nr_walk = 0;
+	reading->unrecognised = 0;
 	return loader_walk(loader, take_connection, reading);
 }
 

@@ -82,6 +82,7 @@ struct reading {
 	struct reading_unseen
 		unseen[READING_UNSEEN]; /* with READING_HISTS; further ones are left out */
 	size_t nr_unseen;
+	uint64_t unrecognised; /* walked as well: candidates, not in walk */
 	struct reading_hook hooks[READING_HOOKS];
 	size_t nr_hooks;
 	reading_process_fn process_fn; /* see reading_new */

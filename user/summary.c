@@ -597,5 +597,6 @@ void aggregate_summary(struct aggregate *aggregate, const struct filter *filter,
 		since_counters(a, SLOT_UPSTREAM, &s->upstream);
 		s->upstream_active = a->walked.active[SLOT_UPSTREAM];
 	}
+	s->unrecognised = a->reading->unrecognised;
 	summarise_books(a, s);
 }

@@ -107,6 +107,9 @@ struct tcp_sock {
 	u32 write_seq;
 	u32 rcv_nxt;
 	u64 tcp_clock_cache;
+	u32 snd_una;
+	u64 bytes_received;
+	u64 bytes_acked;
 };
 
 struct fdtable {
@@ -223,6 +226,13 @@ struct seq_file;
 
 struct bpf_iter_meta {
 	struct seq_file *seq;
+};
+
+struct bpf_iter__task_file {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+	u32 fd;
+	struct file *file;
 };
 
 struct bpf_iter__bpf_sk_storage_map {

@@ -1,0 +1,287 @@
+"""wsvitals starts in the middle of conversations, or loses a stream's frame boundary in one: counts are equal from the next
+message boundary on, whatever the server, and what is no WebSocket any more makes no messages."""
+import base64
+import hashlib
+import os
+import random
+import socket
+import subprocess
+import threading
+from contextlib import contextmanager
+
+import pytest
+
+from scenarios import MEGABYTE, Peer, bytes_of
+from servers import BUILD, SERVERS, SOURCES, Running, Server, build, free_port, wait_until
+from test_wire import READS, WRITES
+from watch import Watch, assert_balanced, assert_equal, nonzero, watched
+from wsclient import BINARY, GUID, PING, TEXT, Tally, frame
+
+
+def begin_tally(c):
+    """From now on: the connection was open before."""
+    c.tally = Tally()
+    c.tally.add("opened")
+
+
+def assert_late(dump, c):
+    """Equal, and all of it one connection that was open before us."""
+    assert_equal(dump, c.tally, still_open=c.tally["opened"] - c.tally["closed"])
+    assert dump["connections"]["resynced"] == 1
+    assert dump["connections"]["unrecognised"] == 0
+    m = dump["capture"]["messages"]
+    assert m["ambiguous"] <= 4 and m["answers_to_ambiguous"] <= 4, m  # those that proved it cannot be timed
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_every_server_from_the_next_message_on(running, name):
+    peer = Peer(running(name))
+    c = peer.connect()
+    c.ask("before")
+    with watched(peer.running) as watch:
+        begin_tally(c)
+        for i in range(5):
+            c.echo(TEXT, b"after %d" % i)
+        for n in (1, 125, 126, 65535, 65536, MEGABYTE):
+            c.echo(BINARY, bytes_of(n))
+        c.ping()
+        c.close(1000)
+        peer.running.wait_idle()
+        dump = watch.finish()
+    assert_late(dump, c)
+    assert list(dump["connections"]["by_server"]) and all(
+        n.startswith(f"{peer.server.comm}:{peer.running.port}") for n in dump["connections"]["by_server"])
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_every_server_while_it_talks(running, name):
+    """The conversation never stops, and message i has a length of its own: what was counted must be exactly the last
+    messages, in both directions."""
+    peer = Peer(running(name))
+    c = peer.connect()
+    lengths, stop, failed = [], threading.Event(), []
+
+    def talk():
+        try:
+            while not stop.is_set():
+                n = 20 + len(lengths) * 7 % 3001
+                c.echo(BINARY, bytes_of(n))
+                lengths.append(n)
+        except Exception as error:  # shown by the test's own thread
+            failed.append(error)
+
+    talker = threading.Thread(target=talk)
+    talker.start()
+    try:
+        wait_until(lambda: len(lengths) > 20 or failed, "a conversation")
+        with watched(peer.running) as watch:
+            since = len(lengths)
+            wait_until(lambda: len(lengths) > since + 100 or failed, "more of it")
+            stop.set()
+            talker.join()
+            assert not failed, failed
+            c.close(1000)
+            peer.running.wait_idle()
+            dump = watch.finish()
+    finally:
+        stop.set()
+        talker.join()
+    m = dump["messages"]
+    assert len(lengths) - since - 1 <= m["received"] <= len(lengths)
+    # it may have begun between a message and its echo, or between attaching to reads and to writes
+    assert abs(m["received"] - m["sent"]) <= 1
+    assert m["bytes_received"] == sum(lengths[-m["received"]:])
+    assert m["bytes_sent"] == sum(lengths[-m["sent"]:])
+    assert dump["connections"]["resynced"] == dump["connections"]["closed"] == 1
+    assert dump["errors"]["close_codes"]["1000"]["client"] == 1
+    assert_balanced(dump)
+
+
+@pytest.mark.parametrize("read, write", [(r, "send") for r in READS] + [("recv", w) for w in WRITES])
+def test_every_way_to_read_and_write(running, read, write):
+    """Header and payload read apart, byte by byte, in vectors; messages longer than a read or a write."""
+    peer = Peer(running("raw"))
+    c = peer.connect(f"/?read={read}&write={write}")
+    c.ask("before")
+    with watched(peer.running) as watch:
+        begin_tally(c)
+        for n in (300, 40, 1000, 70, 300):
+            c.echo(BINARY, bytes_of(n))
+        if "one" not in (read, write):
+            for n in (200000, MEGABYTE, 65536):
+                c.echo(BINARY, bytes_of(n))
+        c.echo(TEXT, b"cut", cut=1)
+        c.close(1000)
+        peer.running.wait_idle()
+        dump = watch.finish()
+    assert_late(dump, c)
+
+
+def test_five_messages_in_one_direction_are_enough(running):
+    """A client that only listens, and messages as small as they come."""
+    peer = Peer(running("node_ws"))
+    c = peer.connect("/push/1")
+    c.expect(TEXT, b"push 0")
+    with watched(peer.running) as watch:
+        begin_tally(c)
+        c.text("push:4")
+        c.expect(TEXT, b"push:4")
+        for i in range(4):
+            c.expect(TEXT, b"push %d" % i)
+        dump = watch.finish()
+    assert_late(dump, c)
+    c.close(1000)
+
+
+def test_connections_that_are_silent_are_shown_as_unrecognised(running):
+    peer = Peer(running("go_gorilla"))
+    held = [peer.connect() for _ in range(4)]
+    with watched(peer.running) as watch:
+        for i in range(5):
+            held[0].ask(f"message {i}")
+        dump = watch.finish()
+    assert (dump["connections"]["total"], dump["connections"]["resynced"], dump["connections"]["unrecognised"]) == (1, 1, 3)
+    for c in held:
+        c.close(1000)
+
+
+# -- gaps -------------------------------------------------------------------------------------------------------------
+
+
+class Both:
+    """Both ends of one connection in this process, so that the server's calls are ours to choose."""
+
+    def __init__(self, listener):
+        self.client = socket.create_connection(listener.getsockname())
+        self.server, _ = listener.accept()
+        key = base64.b64encode(os.urandom(16)).decode()
+        self.client.sendall(f"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                            f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode())
+        self.server.recv(65536)
+        accept = base64.b64encode(hashlib.sha1((key + GUID).encode()).digest()).decode()
+        self.server.sendall(f"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                            f"Sec-WebSocket-Accept: {accept}\r\n\r\n".encode())
+        self.client.recv(65536)
+
+    def up(self, data):
+        self.client.sendall(data)
+        left = len(data)
+        while left:
+            left -= len(self.server.recv(left))
+
+    def unseen(self, data):
+        """The server takes these bytes past every read call."""
+        self.client.sendall(data)
+        out, into = os.pipe()
+        left = len(data)
+        while left:
+            left -= os.splice(self.server.fileno(), into, left)
+        os.close(out)
+        os.close(into)
+
+    def close(self):
+        self.client.close()
+        self.server.close()
+
+
+@contextmanager
+def both():
+    with socket.create_server(("127.0.0.1", free_port())) as listener:
+        with Watch("--port", listener.getsockname()[1], "--pid", os.getpid()) as watch:
+            ends = Both(listener)
+            try:
+                yield ends, watch
+            finally:
+                ends.close()
+
+
+def test_a_stream_that_lost_its_boundary_is_recognised_again():
+    with both() as (ends, watch):
+        for i in range(3):
+            ends.up(frame(TEXT, b"m" * 50))
+        ends.unseen(frame(TEXT, b"lost" * 10) * 2)
+        for i in range(10):
+            ends.up(frame(BINARY, b"m" * 100))
+        ends.close()
+        dump = watch.finish()
+    m, losses = dump["messages"], dump["capture"]["losses"]
+    assert (losses["desync"], losses["resync"]) == (1, 1)
+    # the first two that prove it pass in vain, the third completes the proof
+    assert (m["received"], m["by_type"]) == (3 + 8, {"text": 3, "binary": 8})
+    lost = 2 * 46 + 2 * 106 + 6  # what was not seen, two frames and the header that proved it
+    assert dump["capture"]["bytes"]["received"]["gap"] == lost
+    assert not nonzero(dump["errors"]["violations"])
+    assert_balanced(dump)
+
+
+@pytest.mark.parametrize("what", ["random", "text", "empty pings"])
+def test_a_stream_that_is_no_websocket_any_more_makes_no_messages(what):
+    rng = random.Random(5)
+    with both() as (ends, watch):
+        ends.up(frame(TEXT, b"before"))
+        ends.unseen(frame(TEXT, b"lost"))
+        passed = 0
+        for _ in range(3000):
+            data = {"random": lambda: rng.randbytes(rng.randrange(1, 400)), "text": lambda: b"GET / HTTP/1.1\r\n\r\n",
+                    "empty pings": lambda: b"\x89\0"}[what]()
+            passed += len(data)
+            ends.up(data)
+        ends.close()
+        dump = watch.finish()
+    assert dump["messages"]["received"] == 1
+    # the client's own end sees a breach, which is the second of these
+    assert (dump["capture"]["losses"]["desync"], dump["capture"]["losses"]["resync"]) == (2, 0)
+    assert dump["capture"]["bytes"]["received"]["gap"] == passed + 10
+    assert not nonzero(dump["errors"]["violations"])
+    assert_balanced(dump)
+
+
+# -- strangers --------------------------------------------------------------------------------------------------------
+
+STRANGERS = Server("strangers", (), build=("gcc", "-O2", "-Wall", "-Wextra", "-o", "{build}/strangers",
+                                           str(SOURCES.parent / "strangers.c")))
+
+
+class Strangers:
+    def __init__(self, count, sockets, rounds):
+        build(STRANGERS)
+        self.port = free_port()
+        self.process = subprocess.Popen([BUILD / "strangers", str(self.port), str(count), str(sockets), str(rounds)],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout.readline() == "ready\n"
+
+    def go(self):
+        self.process.stdin.write("go\n")
+        self.process.stdin.flush()
+
+    def wait(self):
+        word, moved = self.process.stdout.readline().split()
+        assert word == "done"
+        return int(moved)
+
+    def end(self):
+        self.process.stdin.close()
+        assert self.process.wait(10) == 0
+        self.process.stdout.close()
+
+
+def test_other_protocols_are_never_taken_for_websockets():
+    """10 200 connections of HTTP/1, HTTP/2, TLS, Redis, PostgreSQL, MQTT, SSH, runs of equal numbers and random bytes, open
+    before us and watched at both ends; 20 WebSockets on one of the two ports show that we do look, and are exact."""
+    sockets, rounds = 20, 20
+    groups = [Strangers(5100, 0, rounds), Strangers(5100, sockets, rounds)]
+    with Watch("--port", ",".join(str(g.port) for g in groups)) as watch:
+        for g in groups:
+            g.go()
+        assert sum(g.wait() for g in groups) > 50_000_000
+        dump = watch.finish()
+    for g in groups:
+        g.end()
+    c, m = dump["connections"], dump["messages"]
+    assert (c["created"], c["resynced"], c["total"]) == (sockets, sockets, sockets)
+    assert (m["received"], m["sent"]) == (sockets * rounds, sockets * rounds)
+    assert c["by_server"] == {f"strangers:{groups[1].port}": sockets}
+    assert dump["upstream"] == {"connections": sockets, "messages": 2 * sockets * rounds}
+    assert dump["capture"]["losses"]["desync"] == 0
+    assert dump["capture"]["bytes"]["received"]["gap"] == dump["capture"]["bytes"]["sent"]["gap"] == 0
+    assert_balanced(dump)

@@ -177,7 +177,8 @@ struct channel_stats {
 struct server_key {
 	__u32 netns; /* inode number of the network namespace */
 	__u16 port;  /* host order; 0 for a Unix socket */
-	__u16 pad;
+	__u16 proxy; /* 1: its connections that it only passes on, to a server that is watched too
+		      * (SPEC 1): a slot of their own, which totals leave out */
 	char path[UNIX_PATH]; /* of a Unix socket, NUL-padded; an abstract name begins with @ */
 };
 struct server_info {
@@ -287,7 +288,8 @@ struct event_open { /* EVENT_OPEN, EVENT_REFUSED */
 	__u16 response_len; /* bytes after these that are the response's head */
 	__u8 upstream;      /* 1: seen from the connecting side */
 	__u8 accept_wrong;  /* 1: a 101 whose Sec-WebSocket-Accept does not fit the key */
-	__u8 pad[6];
+	__u8 proxy;         /* 1: passed on to a server that is watched too: see server_key */
+	__u8 pad[5];
 	char comm[COMM_LEN];
 };
 _Static_assert(sizeof(struct event) == 24, "ABI");

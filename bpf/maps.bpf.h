@@ -256,6 +256,41 @@ struct {
 
 __u32 next_server = SLOT_FIRST;
 
+/*
+ * Upgrades that were answered, by the hash of their Sec-WebSocket-Key: {key, tgid} = that process
+ * has an upstream leg with this key; {key, 0} = a server that is watched has accepted one. A proxy
+ * answers its client after the server behind it has answered the proxy, so what it has to know of a
+ * connection is here when it opens, some milliseconds old. Of these, LRU forgets none before many
+ * thousands of others; what it has forgotten by then counts as a conversation of its own.
+ */
+struct leg_key {
+	__u64 key_hash;
+	__u32 tgid;
+	__u32 pad;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct leg_key);
+	__type(value, __u8);
+} legs SEC(".maps");
+
+static __always_inline void leg_add(__u64 key_hash, __u32 tgid)
+{
+	struct leg_key key = {.key_hash = key_hash, .tgid = tgid};
+	__u8 one = 1;
+
+	bpf_map_update_elem(&legs, &key, &one, BPF_ANY);
+}
+
+static __always_inline int leg_is(__u64 key_hash, __u32 tgid)
+{
+	struct leg_key key = {.key_hash = key_hash, .tgid = tgid};
+
+	return bpf_map_lookup_elem(&legs, &key) != NULL;
+}
+
 /* The hot path's counters. Per CPU: plain adds, no shared cache line. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -461,11 +461,47 @@ static __always_inline int accept_is_wrong(struct run *run, struct head *head)
 	return !accept_fits(&run->work, head->text + key, head->text + accept);
 }
 
+/* Of the Sec-WebSocket-Key, 16 random bytes in base64; 0 = there is none. */
+static __always_inline __u64 key_hash_of(struct head *head)
+{
+	__u32 at = head->request.key_off;
+	__u64 part[ACCEPT_KEY_LEN / sizeof(__u64)];
+	__u64 hash = 0;
+
+	if (!at || head->request.key_len != ACCEPT_KEY_LEN || at > REQUEST_MAX - ACCEPT_KEY_LEN)
+		return 0;
+	__builtin_memcpy(part, head->text + at, sizeof(part));
+	for (int i = 0; i < 3; i++)
+		hash = (hash ^ part[i]) * 0x9e3779b97f4a7c15ull;
+	return hash | 1;
+}
+
+/*
+ * An upgrade has its answer. Of an accepted one: is it one that its process has passed on, to a
+ * server that is watched?
+ */
+static __always_inline void head_answered(struct head *head)
+{
+	__u64 hash = key_hash_of(head);
+
+	if (!hash)
+		return;
+	if (head->open.upstream) {
+		leg_add(hash, head->open.tgid);
+	} else if (leg_is(hash, 0) && leg_is(hash, head->open.tgid)) {
+		head->open.proxy = 1;
+		head->server.proxy = 1;
+	} else {
+		leg_add(hash, 0);
+	}
+}
+
 static __always_inline void stream_refused(struct step *step, struct head *head, __u16 status)
 {
 	struct conn *conn = step->conn;
 	struct outcome_key key = {.kind = OUTCOME_REFUSED, .code = status, .initiator = BY_SERVER};
 
+	head_answered(head);
 	key.server = server_slot(head, step->run->now);
 	head->open.server = key.server;
 	head->open.status = status;
@@ -486,6 +522,7 @@ static __always_inline void stream_open(struct step *step, struct head *head)
 	struct run *run = step->run;
 	struct tcp_sock *tp;
 
+	head_answered(head);
 	conn->server = server_slot(head, run->now);
 	conn->channel = channel_lookup(conn->server, conn->path_hash);
 	conn->ping_at = 0;

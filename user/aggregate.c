@@ -167,6 +167,22 @@ static bool name_is_taken(const struct aggregate *a, uint32_t slot)
 	return false;
 }
 
+/* The other half of a proxy has its name already. */
+static bool twin_is_named(const struct aggregate *a, const struct reading *reading, uint32_t slot)
+{
+	const struct server_key *key = &reading->servers[slot].key;
+
+	for (uint32_t i = SLOT_FIRST; i < MAX_SERVERS; i++) {
+		const struct server_key *other = &reading->servers[i].key;
+
+		if (i != slot && a->names[i][0] && other->port == key->port &&
+		    other->netns == key->netns &&
+		    memcmp(other->path, key->path, sizeof(key->path)) == 0)
+			return true;
+	}
+	return false;
+}
+
 static void sample_names(struct aggregate *a, const struct reading *reading)
 {
 	for (uint32_t slot = SLOT_FIRST; slot < MAX_SERVERS; slot++) {
@@ -177,9 +193,13 @@ static void sample_names(struct aggregate *a, const struct reading *reading)
 		if (!server->used || *name)
 			continue;
 		label_server(server->info.comm, &server->key, server->process.unit, name);
-		/* The same program on the same port of another network namespace. */
+		/* What a proxy passes on and what it answers itself, where it does both; or the
+		 * same program on the same port of another network namespace. */
 		len = strlen(name);
-		if (name_is_taken(a, slot))
+		if (name_is_taken(a, slot) && twin_is_named(a, reading, slot))
+			snprintf(name + (len < LABEL_MAX - 24 ? len : LABEL_MAX - 24), 24, "~%s",
+				 server->key.proxy ? "proxy" : "direct");
+		else if (name_is_taken(a, slot))
 			snprintf(name + (len < LABEL_MAX - 24 ? len : LABEL_MAX - 24), 24,
 				 "~net:%u", server->key.netns);
 	}

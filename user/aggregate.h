@@ -79,6 +79,8 @@ struct error_row {
 struct server_summary {
 	uint32_t slot;
 	char name[LABEL_SIZE];
+	bool proxy;     /* its connections are passed on to a server that is watched too */
+	bool in_totals; /* a proxy is not, unless the filter names it */
 	struct server_counters_fields n;
 	uint64_t active;
 	double rate_1m; /* messages per second */

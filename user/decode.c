@@ -19,7 +19,7 @@ static int decode_open(const char *data, size_t len, struct record *record)
 		return -EBADMSG;
 	if (open->server >= MAX_SERVERS || open->status > STATUS_MAX)
 		return -EBADMSG;
-	if (open->upstream > 1 || open->accept_wrong > 1)
+	if (open->upstream > 1 || open->accept_wrong > 1 || open->proxy > 1)
 		return -EBADMSG;
 
 	record->request = (struct text){data + sizeof(*open), open->request_len};

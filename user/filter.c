@@ -12,8 +12,9 @@ static void match_servers(const struct aggregate *a, const char *server, struct 
 	for (uint32_t slot = 0; slot < MAX_SERVERS; slot++) {
 		const char *name = slot == SLOT_OTHER ? "other" : a->names[slot];
 
-		match->servers[slot] = slot != SLOT_UPSTREAM &&
-				       (!server || (*name && strcmp(name, server) == 0));
+		match->servers[slot] = server ? slot != SLOT_UPSTREAM && *name &&
+							strcmp(name, server) == 0
+					      : reading_in_totals(a->reading, slot);
 	}
 }
 

@@ -32,6 +32,10 @@ static void put_connections(struct maker *m, json_t *root, const struct summary 
 	servers = put_object(m, connections, "by_server");
 	for (size_t i = 0; i < s->nr_servers; i++)
 		put_count(m, servers, s->servers[i].name, s->servers[i].active);
+	servers = put_object(m, connections, "by_proxy");
+	for (size_t i = 0; i < s->nr_servers; i++)
+		if (s->servers[i].proxy)
+			put_count(m, servers, s->servers[i].name, s->servers[i].active);
 	put_duration(m, connections, "open_age", &s->open_age);
 	put_latency(m, connections, "handshake", &s->handshake);
 }

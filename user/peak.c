@@ -90,7 +90,8 @@ static void peak_servers(struct aggregate *a, const struct reading *reading)
 
 		if (moment->at_ns <= a->sampled_ns || moment->at_ns > reading->now_ns)
 			continue;
-		course_go(&all, moment->change);
+		if (reading_in_totals(reading, moment->server))
+			course_go(&all, moment->change);
 		course_go(&courses[moment->server], moment->change);
 	}
 	for (uint32_t slot = 0; slot < MAX_SERVERS; slot++) {
@@ -98,7 +99,7 @@ static void peak_servers(struct aggregate *a, const struct reading *reading)
 
 		course_end(&courses[slot], a->moments_lost, count_open(server),
 			   &a->server_peaks[slot]);
-		if (!server->used || slot == SLOT_UPSTREAM)
+		if (!server->used || !reading_in_totals(reading, slot))
 			continue;
 		opened += server->counters.n.opened;
 		closed += server->counters.n.closed;

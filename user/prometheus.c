@@ -77,6 +77,11 @@ static void print_connections(const struct exposition *x, const struct summary *
 	EACH_SERVER(s, server)
 	sample(x, "connections_opened_total", server->name, NULL, NULL, NULL, NULL,
 	       server->n.opened);
+	family(x, "server_passes_on", "gauge",
+	       "1: a proxy's connections, which the server behind it has too: leave it out of "
+	       "sums.");
+	EACH_SERVER(s, server)
+	sample(x, "server_passes_on", server->name, NULL, NULL, NULL, NULL, server->proxy);
 	family(x, "connections_resynced_total", "counter",
 	       "Of the opened: open before counting began, and recognised by their frames.");
 	EACH_SERVER(s, server)

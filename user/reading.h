@@ -92,6 +92,15 @@ struct reading {
 const char *unseen_key_text(enum unseen_reason reason); /* "tls" */
 const char *unseen_words(enum unseen_reason reason);    /* "speaks TLS itself" */
 
+/*
+ * Whether the slot's numbers are in the totals: not those of upstream legs, nor of connections that a
+ * proxy passes on to a server that has them too (SPEC 1: a conversation counts once).
+ */
+static inline bool reading_in_totals(const struct reading *reading, uint32_t slot)
+{
+	return slot != SLOT_UPSTREAM && !reading->servers[slot].key.proxy;
+}
+
 /* One reading is used again and again, so that memory is taken once. fn: NULL for process_read.
  * NULL: out of memory. */
 struct reading *reading_new(reading_process_fn fn, void *ctx);

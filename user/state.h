@@ -78,7 +78,7 @@ struct walked {
 /* A filter, resolved. */
 struct match {
 	bool by_server, by_channel, by_user; /* what is narrowed */
-	bool servers[MAX_SERVERS];           /* slots; never SLOT_UPSTREAM */
+	bool servers[MAX_SERVERS];           /* slots that make the totals; never SLOT_UPSTREAM */
 	bool series[NR_SERIES];              /* of these servers */
 	bool other;                          /* among them those of "other" */
 	bool nobody;                         /* no user can have this name */

@@ -64,35 +64,38 @@ static void code_add(struct code_counts *counts, uint16_t code, unsigned by, uin
 static void summarise_outcome(struct summary *s, struct server_summary *server,
 			      const struct outcome_key *key, uint64_t count)
 {
+	uint64_t total = server->in_totals ? count : 0;
 	enum error_type type = error_of_outcome(key);
 	unsigned by = key->initiator == BY_SERVER ? BY_SERVER : BY_CLIENT;
 
 	switch (key->kind) {
 	case OUTCOME_REFUSED:
-		code_add(&s->refused, key->code, BY_SERVER, count);
+		if (total)
+			code_add(&s->refused, key->code, BY_SERVER, total);
 		server->refused[key->code < 600 ? key->code / 100 : 5] += count;
 		break;
 	case OUTCOME_VIOLATION:
 		if (key->code < NR_VIOLATIONS) {
-			s->violations[key->code] += count;
+			s->violations[key->code] += total;
 			server->violations[key->code] += count;
 		}
 		break;
 	case OUTCOME_CLOSE:
-		code_add(&s->close_codes, key->code, by, count);
+		if (total)
+			code_add(&s->close_codes, key->code, by, total);
 		server->closes[close_class(key->code)][by] += count;
 		break;
 	case OUTCOME_ABNORMAL:
 		if (key->code < NR_CAUSES && !key->shadowed) {
-			s->causes[key->code] += count;
+			s->causes[key->code] += total;
 			server->causes[key->code] += count;
 		}
 		break;
 	}
 	if (type == ERROR_NONE)
 		return;
-	s->by_type[type] += count;
-	s->errors += count;
+	s->by_type[type] += total;
+	s->errors += total;
 	server->by_type[type] += count;
 	server->errors += count;
 }
@@ -114,12 +117,14 @@ static bool server_is_shown(const struct aggregate *a, uint32_t slot,
 	return false;
 }
 
-static struct server_summary *server_add(const struct aggregate *a, struct summary *s,
-					 uint32_t slot)
+static struct server_summary *server_add(const struct aggregate *a, const struct match *match,
+					 struct summary *s, uint32_t slot)
 {
 	struct server_summary *server = &s->servers[s->nr_servers++];
 
 	server->slot = slot;
+	server->proxy = a->reading->servers[slot].key.proxy;
+	server->in_totals = match->servers[slot];
 	snprintf(server->name, sizeof(server->name), "%s",
 		 slot == SLOT_OTHER ? "other" : a->names[slot]);
 	return server;
@@ -138,15 +143,20 @@ static void summarise_servers(struct aggregate *a, const struct match *match, st
 		struct server_summary *server;
 
 		since_counters(a, slot, &n);
-		if (!match->servers[slot] || !server_is_shown(a, slot, &n))
+		/* A proxy has its row beside the servers that it passes to. */
+		if (!match->servers[slot] &&
+		    (match->by_server || slot == SLOT_UPSTREAM || reading_in_totals(reading, slot)))
 			continue;
-		server = by_slot[slot] = server_add(a, s, slot);
+		if (!server_is_shown(a, slot, &n))
+			continue;
+		server = by_slot[slot] = server_add(a, match, s, slot);
 		server->n = n;
 		server->active = a->walked.active[slot];
 		server->rate_1m = rates_get(a->rates, slot, RATE_MESSAGES, 60 * SECOND_NS);
 		server->hists = since_hists(a, slot);
 		server->rare = since_rare(a, slot);
-		counters_add(&s->n, &n);
+		if (server->in_totals)
+			counters_add(&s->n, &n);
 		window_sum_empty(a->window, match->window_ns, reading->now_ns, &sum);
 		window_add(a->window, slot, match->window_ns, reading->now_ns, &sum);
 		server->latency = spread_of(&sum.hist[MEASURE_LATENCY], sum.min[MEASURE_LATENCY],
@@ -218,7 +228,8 @@ static struct spread spread_of_rare(const struct summary *s, size_t hist_at, siz
 		const char *rare = (const char *)s->servers[i].rare;
 		const struct minmax *range;
 
-		if (!rare || !hist_count((const struct hist *)(rare + hist_at)))
+		if (!s->servers[i].in_totals || !rare ||
+		    !hist_count((const struct hist *)(rare + hist_at)))
 			continue;
 		range = (const struct minmax *)(rare + range_at);
 		hist_add_difference(&sum, (const struct hist *)(rare + hist_at), &none);
@@ -297,11 +308,12 @@ static void summarise_by_server(struct aggregate *a, const struct match *match, 
 
 /* --- by channel and user: from walks and records --- */
 
-static struct server_summary *server_of(const struct aggregate *a, struct summary *s,
+static struct server_summary *server_of(const struct aggregate *a, const struct match *match,
+					struct summary *s,
 					struct server_summary *by_slot[MAX_SERVERS], uint32_t slot)
 {
 	if (!by_slot[slot])
-		by_slot[slot] = server_add(a, s, slot);
+		by_slot[slot] = server_add(a, match, s, slot);
 	return by_slot[slot];
 }
 
@@ -356,7 +368,7 @@ static void summarise_rows(const struct aggregate *a, const struct match *match,
 
 		if (!match_row(match, row))
 			continue;
-		server = server_of(a, s, by_slot, row->server);
+		server = server_of(a, match, s, by_slot, row->server);
 		server->active += active;
 		row_add(&server->n, row, active);
 		row_add(&s->n, row, active);
@@ -369,8 +381,8 @@ static void summarise_rows(const struct aggregate *a, const struct match *match,
 		const struct usage_row *row = usage_row(a->usage, outcome->row);
 
 		if (match_row(match, row))
-			summarise_outcome(s, server_of(a, s, by_slot, row->server), &outcome->key,
-					  outcome->count);
+			summarise_outcome(s, server_of(a, match, s, by_slot, row->server),
+					  &outcome->key, outcome->count);
 	}
 }
 

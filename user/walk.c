@@ -69,7 +69,7 @@ int walk_take(struct aggregate *a, const struct reading *reading)
 	struct walked *walked = &a->walked;
 	struct user_count *users = calloc(reading->nr_walk + 1, sizeof(*users));
 	uint32_t channels[MAX_CHANNELS] = {0};
-	size_t nr = 0;
+	size_t nr = 0, nr_labels = 0;
 	int err = 0;
 
 	if (!users)
@@ -85,8 +85,11 @@ int walk_take(struct aggregate *a, const struct reading *reading)
 		if (slot == SLOT_UPSTREAM)
 			continue;
 		account_walk(a, walk, &users[nr].user, &channel);
-		users[nr++].count = 1;
-		channels[channel]++;
+		nr_labels++;
+		if (reading_in_totals(reading, slot)) {
+			users[nr++].count = 1;
+			channels[channel]++;
+		}
 		walked->series[usage_series(walk->server, channel)]++;
 		if (age_new(walked, slot))
 			err = -ENOMEM;
@@ -96,7 +99,7 @@ int walk_take(struct aggregate *a, const struct reading *reading)
 	top_users(users, nr, &walked->by_user);
 	walk_channels(a, channels);
 	/* Labels of connections whose close record was lost would stay for ever. */
-	if (connections_count(a->connections) > 2 * nr + LEAKED_LABELS)
+	if (connections_count(a->connections) > 2 * nr_labels + LEAKED_LABELS)
 		connections_sweep(a->connections, walked->number);
 	free(users);
 	return err;

@@ -488,6 +488,63 @@ static void upstream_legs_are_nobodys_connections(void **state)
 	assert_true(summary_is_balanced(s));
 }
 
+/* --- proxies --- */
+
+/* SPEC 1: a conversation counts once, at the server behind; the proxy's share shows by itself. */
+static void what_a_proxy_passes_on_is_not_in_the_totals(void **state)
+{
+	struct world *w = *state;
+	const struct summary *s;
+	uint32_t proxy = SERVER + 1;
+
+	world_server(w, proxy, "nginx", 80);
+	w->reading->servers[proxy].key.proxy = 1;
+	for (uint32_t slot = SERVER; slot <= proxy; slot++) {
+		struct event_open open = {.server = slot};
+
+		world_counters(w, slot)->opened = 2;
+		world_counters(w, slot)->closed = 1;
+		world_counters(w, slot)->received = world_counters(w, slot)->ambiguous = 7;
+		world_outcome(w, slot, OUTCOME_CLOSE, 1011, BY_SERVER, 0, 1);
+		world_outcome(w, slot, OUTCOME_REFUSED, 401, BY_SERVER, 0, 3);
+		world_walk(w, (struct walk_record){.id = 100 + slot, .server = open.server});
+	}
+	s = world_sample(w, 60 * SECOND);
+	assert_int_equal(s->n.opened, 2);
+	assert_int_equal(s->n.received, 7);
+	assert_int_equal(s->active, 1);
+	assert_int_equal(s->peak, 1);
+	assert_int_equal(s->open_age.count, 1);
+	assert_int_equal(s->by_user.rows[0].count, 1);
+	assert_int_equal(s->errors, 4);
+	assert_int_equal(s->close_codes.rows[0].count[BY_SERVER], 1);
+	assert_int_equal(s->refused.rows[0].count[BY_SERVER], 3);
+	assert_true(fabs(s->rate_1m - 7.0 / 60) < 1e-9);
+	assert_int_equal(s->nr_servers, 2);
+	assert_false(s->servers[0].proxy);
+	assert_true(s->servers[1].proxy);
+	assert_string_equal(s->servers[1].name, "nginx:80");
+	assert_int_equal(s->servers[1].n.received, 7);
+	assert_int_equal(s->servers[1].active, 1);
+	assert_int_equal(s->servers[1].errors, 4);
+	assert_true(summary_is_balanced(s));
+}
+
+static void both_halves_of_a_proxy_have_a_name(void **state)
+{
+	struct world *w = *state;
+	const struct summary *s;
+
+	for (uint32_t slot = SERVER + 1; slot <= SERVER + 2; slot++) {
+		world_server(w, slot, "nginx", 80);
+		w->reading->servers[slot].key.netns = 1;
+		w->reading->servers[slot].key.proxy = slot == SERVER + 2;
+	}
+	s = world_sample(w, SECOND);
+	assert_string_equal(s->servers[1].name, "nginx:80");
+	assert_string_equal(s->servers[2].name, "nginx:80~proxy");
+}
+
 /* --- peak --- */
 
 static void the_peak_between_two_samples_is_seen(void **state)
@@ -843,6 +900,10 @@ int main(void)
 		CASE("labels of lost closes do not pile up", labels_of_lost_closes_do_not_pile_up),
 		CASE("upstream legs are nobody's connections",
 		     upstream_legs_are_nobodys_connections),
+		CASE("what a proxy passes on is in its own numbers, not in the totals",
+		     what_a_proxy_passes_on_is_not_in_the_totals),
+		CASE("a proxy that also answers itself has two names",
+		     both_halves_of_a_proxy_have_a_name),
 		CASE("the peak between two samples is seen", the_peak_between_two_samples_is_seen),
 		CASE("one after the other is a peak of one, however late their sockets go",
 		     one_after_the_other_is_a_peak_of_one),

@@ -46,6 +46,7 @@ static const struct row rows[] = {
 	{"a status of four digits is refused", OPEN, FIELD(open, status, 1000), -EBADMSG},
 	{"a flag that is no flag is refused", OPEN, FIELD(open, upstream, 2), -EBADMSG},
 	{"the other flag too", OPEN, FIELD(open, accept_wrong, 255), -EBADMSG},
+	{"and the third", OPEN, FIELD(open, proxy, 2), -EBADMSG},
 	{"a close record as it should be", CLOSE, FIELD(close, close_code, 1000), 0},
 	{"a close of a server that cannot be is refused", CLOSE, FIELD(close, server, MAX_SERVERS),
 	 -EBADMSG},

@@ -4,10 +4,11 @@ import os
 import signal
 import subprocess
 import tempfile
-import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
+
+from servers import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 WSVITALS = Path(os.environ.get("WSVITALS") or ROOT / "build" / "wsvitals")
@@ -21,23 +22,28 @@ class Unmeasured(Exception):
 
 @dataclass(frozen=True)
 class Command:
-    """A way to run it: wsvitals BEFORE… SCOPE… AFTER…; it counts once a line of its stderr begins with `ready`."""
+    """A way to run it: wsvitals WORDS… SCOPE…, where {dir} is a directory and {port} a port of its own. It counts once a line
+    that it prints begins with `ready`. What it counted is the JSON that ASK… prints meanwhile or, without ASK, it itself at
+    its end; FIRST is then a run that ends as soon as it may, and FIRST_WAITS how many seconds of it are asked for."""
 
-    before: tuple
-    after: tuple
+    words: tuple
     ready: str
-    received: object  # data messages that it received, from what it printed on stdout until its end
-    first: tuple  # a run that ends as soon as there is a number to show, in seconds that it is told to wait
-
-
-def _received(text):
-    return json.loads(text)["messages"]["received"]
+    ask: tuple = ()
+    first: tuple = ()
+    first_waits: float = 0
 
 
 COMMANDS = {
-    "snapshot": Command(("snapshot", "--for", "3600"), ("--json",), "wsvitals: counting", _received,
-                        (0.1, ("snapshot", "--for", "0.1"), ("--json",))),
+    "run": Command(("run", "--db", "{dir}/db", "--run-dir", "{dir}/run", "--listen", "127.0.0.1:{port}"), "wsvitals watches",
+                   ask=("snapshot", "--json", "--run-dir", "{dir}/run")),
+    "snapshot": Command(("snapshot", "--for", "3600", "--json"), "wsvitals: counting",
+                        first=("snapshot", "--for", "0.1", "--json"), first_waits=0.1),
 }
+
+
+def received(text):
+    """Data messages that a dump says were received."""
+    return json.loads(text)["messages"]["received"]
 
 
 def descendants(pid):
@@ -59,27 +65,34 @@ class Subject:
 
     def __init__(self, command, *scope):
         self.command = command
-        self.out = tempfile.TemporaryFile()
-        self.messages = []
-        self.ready = threading.Event()
-        began = time.monotonic()
-        self.process = subprocess.Popen([str(WSVITALS), *command.before, *map(str, scope), *command.after],
-                                        stdin=subprocess.DEVNULL, stdout=self.out, stderr=subprocess.PIPE, text=True)
-        self.reader = threading.Thread(target=self._read_messages, daemon=True)
-        self.reader.start()
-        self.ready.wait(START_SECONDS)
-        self.started_in = time.monotonic() - began
-        if not any(m.startswith(command.ready) for m in self.messages):
-            self.kill()
-            raise Unmeasured(f"wsvitals did not begin to count within {START_SECONDS} s: " + " / ".join(self.messages))
+        self.directory = tempfile.TemporaryDirectory(prefix="wsvitals-bench-")
+        os.chmod(self.directory.name, 0o755)  # the agent's own user has to enter
+        self.fill = {"dir": self.directory.name, "port": free_port()}
+        self.out, self.errors = (open(Path(self.directory.name) / name, "w+") for name in ("out", "errors"))
+        self.began = time.monotonic()
+        self.process = subprocess.Popen([*self._words(command.words), *map(str, scope)], stdin=subprocess.DEVNULL,
+                                        stdout=self.out, stderr=self.errors)
+        while command.ready not in self._said():
+            if self.process.poll() is not None or time.monotonic() > self.began + START_SECONDS:
+                said = self._said()
+                self.kill()
+                raise Unmeasured(f"wsvitals did not begin to count within {START_SECONDS} s: {said}")
+            time.sleep(0.002)
         self.pids = descendants(self.process.pid)
 
-    def _read_messages(self):
-        for line in self.process.stderr:
-            self.messages.append(line.rstrip("\n"))
-            if line.startswith(self.command.ready):
-                self.ready.set()
-        self.ready.set()  # it ended
+    def _words(self, words):
+        return [str(WSVITALS), *(word.format(**self.fill) for word in words)]
+
+    def _said(self):
+        return "".join(Path(file.name).read_text() for file in (self.errors, self.out))
+
+    def received(self):
+        """Messages so far; only of a command that can be asked."""
+        done = subprocess.run(self._words(self.command.ask), stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=END_SECONDS)
+        if done.returncode:
+            raise Unmeasured(f"wsvitals could not be asked: {done.stderr}")
+        return received(done.stdout)
 
     def resident(self):
         """Bytes of all its processes."""
@@ -112,25 +125,28 @@ class Subject:
 
     def finish(self):
         """End it as a user would; returns how many messages it counted."""
+        counted = self.received() if self.command.ask else None
         self.process.send_signal(signal.SIGINT)
         try:
             status = self.process.wait(END_SECONDS)
         except subprocess.TimeoutExpired:
             self.kill()
             raise Unmeasured(f"wsvitals did not end within {END_SECONDS} s") from None
-        self.reader.join(5)
         if status:
-            raise Unmeasured(f"wsvitals ended with {status}: " + " / ".join(self.messages))
-        self.out.seek(0)
-        return self.command.received(self.out.read().decode())
+            raise Unmeasured(f"wsvitals ended with {status}: {self._said()}")
+        return received(Path(self.out.name).read_text()) if counted is None else counted
 
     def kill(self):
         if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait(10)
-        self.reader.join(5)
-        self.process.stderr.close()
+            self.process.terminate()
+            try:
+                self.process.wait(END_SECONDS)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait(END_SECONDS)
         self.out.close()
+        self.errors.close()
+        self.directory.cleanup()
 
     def __enter__(self):
         return self
@@ -141,13 +157,20 @@ class Subject:
 
 def first_number(command, *scope):
     """Seconds from the start of a command to its first numbers, without those that it is told to wait."""
-    wait, before, after = command.first
+    if command.ask:
+        with Subject(command, *scope) as subject:
+            while not subject.received():
+                if time.monotonic() > subject.began + START_SECONDS:
+                    raise Unmeasured("wsvitals counted nothing although messages passed")
+            took = time.monotonic() - subject.began
+            subject.finish()
+            return took
     began = time.monotonic()
-    done = subprocess.run([str(WSVITALS), *before, *map(str, scope), *after], stdin=subprocess.DEVNULL, capture_output=True,
+    done = subprocess.run([str(WSVITALS), *command.first, *map(str, scope)], stdin=subprocess.DEVNULL, capture_output=True,
                           text=True, timeout=START_SECONDS)
     took = time.monotonic() - began
     if done.returncode:
         raise Unmeasured(f"wsvitals ended with {done.returncode}: {done.stderr}")
-    if not command.received(done.stdout):
+    if not received(done.stdout):
         raise Unmeasured("wsvitals counted nothing although messages passed")
-    return took - wait
+    return took - command.first_waits

@@ -9,6 +9,7 @@
  *              soon as it has its answer
  *     -w SECONDS  load before that (0.5)     -b BYTES    of a message (100)
  *     -p PID   processor time of this process is measured too; may be given again
+ *     -n       keeps no times, for runs of more than MAX_SAMPLES messages
  *   load hold -c N ADDRESS PORT  opens N WebSockets, prints `open N', keeps them until its standard
  *                                input ends, closes them with an RST
  *
@@ -17,6 +18,10 @@
  *
  * With a rate, a time is measured from when the message was due, not from when it was sent: a server
  * that stalls is charged for all that it delayed. An answer that is not the expected one ends the run.
+ *
+ * `sent' and `answered' are of the whole run, warming up included: after what is measured it waits for
+ * the answers that are still under way, so that both are the same and the server has read everything
+ * when the connections end.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -46,7 +51,8 @@
 #define MAX_PIDS 4
 #define FILES (1 << 20)
 #define EVENTS 256
-#define PAUSE_NS 10000000 /* how late the end of a run may be seen */
+#define PAUSE_NS 10000000        /* how late the end of a run may be seen */
+#define LAST_NS (10 * SECOND_NS) /* the answers that are still under way come within that time */
 
 /* RFC 6455 1.3's own key, so that no random numbers and no SHA-1 are needed. */
 static const char upgrade[] =
@@ -81,6 +87,7 @@ static struct {
 	size_t bytes;
 	pid_t pids[MAX_PIDS];
 	int nr_pids;
+	bool no_times;
 } options = {.connections = 64, .seconds = 3, .warmup = 0.5, .bytes = 100};
 
 static struct peer *peers;
@@ -90,6 +97,7 @@ static size_t request_len, answer_len;
 static bool answer_known; /* byte for byte; of HTTP only the length is */
 static uint32_t *samples; /* ns */
 static size_t nr_samples;
+static uint64_t nr_sent, nr_answered;
 static uint64_t nr_skipped; /* messages that were due on a connection with OUTSTANDING others */
 
 __attribute__((noreturn)) static void die(const char *what)
@@ -298,6 +306,7 @@ static void send_message(struct peer *peer, uint64_t due)
 		return;
 	}
 	peer->due[peer->newest++ % OUTSTANDING] = due;
+	nr_sent++;
 	say(peer->fd, request, request_len);
 }
 
@@ -327,6 +336,7 @@ static int receive(struct peer *peer)
 		if (peer->have == answer_len) {
 			peer->have = 0;
 			complete++;
+			nr_answered++;
 		}
 	}
 	return complete;
@@ -371,7 +381,7 @@ static uint64_t run_load(uint64_t until, uint64_t *next, uint64_t interval, bool
 
 				answers++;
 				now = now_ns(CLOCK_MONOTONIC);
-				if (measure)
+				if (measure && !options.no_times)
 					sample(now - due);
 				if (!interval)
 					send_message(peer, now);
@@ -379,6 +389,24 @@ static uint64_t run_load(uint64_t until, uint64_t *next, uint64_t interval, bool
 		}
 	}
 	return answers;
+}
+
+/* Takes the answers that are still under way. */
+static void finish_load(void)
+{
+	struct epoll_event events[EVENTS];
+	uint64_t until = now_ns(CLOCK_MONOTONIC) + LAST_NS;
+
+	errno = 0;
+	while (nr_answered < nr_sent) {
+		if (now_ns(CLOCK_MONOTONIC) > until)
+			die("answers are missing at the end");
+		for (int i = 0, n = epoll_wait(epoll_fd, events, EVENTS, 100); i < n; i++) {
+			struct peer *peer = events[i].data.ptr;
+
+			peer->oldest += (uint32_t)receive(peer);
+		}
+	}
 }
 
 /* Reads of connections on which nothing comes. Returns how many. */
@@ -440,14 +468,16 @@ static void load(void)
 	took = now_ns(CLOCK_MONOTONIC) - start;
 	for (int i = 0; i < options.nr_pids; i++)
 		cpu[i] = cpu_ns(options.pids[i]) - cpu[i];
+	finish_load();
 	qsort(samples, nr_samples, sizeof(*samples), compare);
 	printf("{\"messages\": %llu, \"seconds\": %.6f, \"per_second\": %.1f, \"connections\": %d, "
 	       "\"p50_us\": %.2f, \"p99_us\": %.2f, \"max_us\": %.2f, \"skipped\": %llu, "
-	       "\"cpu_ns\": [",
+	       "\"sent\": %llu, \"answered\": %llu, \"cpu_ns\": [",
 	       (unsigned long long)answers, (double)took / (double)SECOND_NS,
 	       (double)answers * (double)SECOND_NS / (double)took, options.connections,
 	       percentile_us(50), percentile_us(99), percentile_us(100),
-	       (unsigned long long)nr_skipped);
+	       (unsigned long long)nr_skipped, (unsigned long long)nr_sent,
+	       (unsigned long long)nr_answered);
 	for (int i = 0; i < options.nr_pids; i++)
 		printf("%s%llu", i ? ", " : "", (unsigned long long)cpu[i]);
 	printf("]}\n");
@@ -480,7 +510,7 @@ static int parse(int argc, char **argv)
 {
 	int option;
 
-	while ((option = getopt(argc, argv, "c:s:r:w:b:p:")) != -1) {
+	while ((option = getopt(argc, argv, "c:s:r:w:b:p:n")) != -1) {
 		switch (option) {
 		case 'c':
 			options.connections = atoi(optarg);
@@ -501,6 +531,9 @@ static int parse(int argc, char **argv)
 			if (options.nr_pids == MAX_PIDS)
 				die("too many processes");
 			options.pids[options.nr_pids++] = (pid_t)atoi(optarg);
+			break;
+		case 'n':
+			options.no_times = true;
 			break;
 		default:
 			exit(2);

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from scenarios import Peer
-from servers import SERVERS, Running, wait_until
+from servers import ECHOES, SERVERS, Running, wait_until
 from watch import WSVITALS, Watch, assert_equal, run, watched
 from wsclient import BINARY, CLOSE, PING, TEXT, Refused, connect, frame
 
@@ -207,7 +207,7 @@ def test_a_violation_of_the_server_is_one_too(running, name, data):
     assert errors_of(dump) == {"total": 1, "by_type": {"protocol_error": 1}, "violations": {name: 1}}
 
 
-@pytest.mark.parametrize("name", SERVERS)
+@pytest.mark.parametrize("name", ECHOES)
 def test_a_real_server_that_answers_a_violation_with_1002(running, name):
     """The violation and the close 1002 that follows are one error."""
     peer = Peer(running(name))

@@ -3,39 +3,67 @@ import time
 
 import pytest
 
+import report
+from exposition import parse
 from scenarios import SCENARIOS, Peer, supported_by, together
-from servers import SERVERS, TCP_ESTABLISHED, TCP_LISTEN, TCP_TIME_WAIT, socket_states, wait_until
+from servers import SERVERS, TCP_ESTABLISHED, TCP_LISTEN, TCP_TIME_WAIT, socket_states, wait_idle, wait_until
 from watch import Watch, assert_balanced, assert_equal, assert_pairing, watched
+from wsclient import Tally
 
-EVERY = [pytest.param(server, s, id=f"{server.name}-{s.name}") for server in SERVERS.values() for s in supported_by(server)]
+
+def parts_of(server, lock_step):
+    return [s for s in supported_by(server) if bool(s.lock_step(server)) == lock_step]
 
 
-@pytest.mark.parametrize("server, scenario", EVERY)
-def test_equals_the_tally(running, server, scenario):
-    peer = Peer(running(server.name))
+EVERY = [pytest.param(s.name, lock_step, id=f"{s.name}-{'lock_step' if lock_step else 'interleaved'}")
+         for s in SERVERS.values() for lock_step in (True, False) if parts_of(s, lock_step)]
+
+
+@pytest.mark.parametrize("name, lock_step", EVERY)
+def test_equals_the_tally(running, name, lock_step):
+    """One run of wsvitals for all scenarios: it costs more to start than they do. If the sums differ, each has its own."""
+    peer = Peer(running(name))
+    parts = parts_of(peer.server, lock_step)
+    dump = watch_all(peer, parts)
+    report.add(peer.server, lock_step, dump, peer.tally)
+    try:
+        assert_agree(peer, dump, lock_step)
+    except AssertionError as error:
+        raise AssertionError(f"{error}\n{find_culprits(peer, parts, lock_step)}") from error
+
+
+def watch_all(peer, parts):
     with watched(peer.running) as watch:
-        scenario.run(peer)
+        for part in parts:
+            part.run(peer)
         peer.running.wait_idle()
-        dump = watch.finish()
-    assert peer.tally.counts, "the scenario did nothing"
+        return watch.finish()
+
+
+def assert_agree(peer, dump, lock_step):
+    assert peer.tally.counts, "nothing was done"
     assert_equal(dump, peer.tally)
-    if scenario.lock_step(server):
+    if lock_step:
         assert_pairing(dump, peer.tally)
 
 
-@pytest.mark.parametrize("name", [s.name for s in SERVERS.values() if s.ipv6])
-def test_whole_mix_over_ipv6(running, name):
-    whole_mix(Peer(running(name, host="::1")))
+def find_culprits(peer, parts, lock_step):
+    """Which of the scenarios differ when they are watched alone."""
+    found = []
+    for part in parts:
+        alone = Peer(peer.running)
+        try:
+            assert_agree(alone, watch_all(alone, [part]), lock_step)
+        except AssertionError as error:
+            found.append(f"alone, {part.name}: {error}")
+    return "\n".join(found) or "each scenario alone is equal"
 
 
 @pytest.mark.parametrize("name", SERVERS)
 def test_whole_mix_at_once(running, name):
-    """All scenarios at the same time, three times over, on many connections of one server."""
-    whole_mix(Peer(running(name)), times=3)
-
-
-def whole_mix(peer, times=1):
-    parts = supported_by(peer.server) * times
+    """All scenarios at the same time, three times over, on many connections of one server; over IPv6 where it can."""
+    peer = Peer(running(name, host="::1" if SERVERS[name].ipv6 else "127.0.0.1"))
+    parts = supported_by(peer.server) * 3
     with watched(peer.running) as watch:
         together(lambda i: parts[i].run(peer), len(parts))
         peer.running.wait_idle()
@@ -44,14 +72,15 @@ def whole_mix(peer, times=1):
 
 
 def test_all_servers_add_up(running):
-    """Several ports in one scope: the numbers are the sum, and each server has its name."""
-    peers = [Peer(running(name)) for name in SERVERS]
+    """Several ports in one scope: the numbers are the sum, and each server has its name. Proxies have a test of their own:
+    a conversation through one passes two of these servers."""
+    peers = [Peer(running(s.name)) for s in SERVERS.values() if not s.behind]
     held = []
     with Watch("--port", ",".join(str(p.running.port) for p in peers)) as watch:
         together(lambda i: SCENARIOS["several_connections"].run(peers[i]), len(peers))
         for peer in peers:
-            held.append(peer.connect())
-            held[-1].ask("stay")
+            held.append(peer.open())
+            peer.exchange(held[-1], "stay")
         for peer in peers:
             wait_idle_but(peer.running, 1)
         dump = watch.finish()
@@ -61,8 +90,48 @@ def test_all_servers_add_up(running):
     assert dump["connections"]["total"] == len(peers)
     assert dump["messages"]["received"] == sum(p.tally["received"] for p in peers)
     assert_balanced(dump)
-    names = {name.partition("@")[0]: n for name, n in dump["connections"]["by_server"].items()}
-    assert names == {f"{p.server.comm}:{p.running.port}": 1 for p in peers}
+    assert names_without_units(dump["connections"]["by_server"]) == {f"{p.server.comm}:{p.running.port}": 1 for p in peers}
+
+
+@pytest.mark.parametrize("name", [s.name for s in SERVERS.values() if s.behind])
+def test_each_leg_of_a_proxy_shows_under_its_server(running, name):
+    """What passes the proxy is seen once at each server, whatever the totals make of it."""
+    peer = Peer(running(name))
+    application = peer.running.behind
+    legs = (peer.running, application)
+    with Watch("--port", ",".join(str(leg.port) for leg in legs)) as watch:
+        held = [peer.connect("/room") for _ in range(3)]
+        for i, c in enumerate(held):
+            for n in range(5 + i):
+                c.ask(f"message {n}")
+        by_server = names_without_units(watch.finish()["connections"]["by_server"])
+    for c in held:
+        c.close(1000)
+    wait_idle(*legs)
+    assert by_server == {f"{leg.server.comm}:{leg.port}": 3 for leg in legs}
+    peer.tally = Tally()
+    with Watch("--port", ",".join(str(leg.port) for leg in legs), form="--prometheus") as watch:
+        for part in ("several_connections", "pushes", "every_length"):
+            SCENARIOS[part].run(peer)
+        wait_idle(*legs)
+        families = parse(watch.finish())
+    for leg in legs:
+        for direction in ("received", "sent"):
+            assert value_of(families, "wsvitals_messages_total", leg, direction=direction) == peer.tally[direction]
+            assert value_of(families, "wsvitals_message_bytes_total", leg, direction=direction) == peer.tally[f"bytes_{direction}"]
+        assert value_of(families, "wsvitals_connections_opened_total", leg) == peer.tally["opened"]
+
+
+def names_without_units(by_server):
+    return {name.partition("@")[0]: n for name, n in by_server.items()}
+
+
+def value_of(families, metric, leg, **labels):
+    """The one sample of a server with these labels."""
+    found = [s.value for s in families[metric].samples
+             if s.label("server").partition("@")[0] == f"{leg.server.comm}:{leg.port}" and dict(s.labels).items() >= labels.items()]
+    assert len(found) == 1, (metric, leg.server.name, labels, found)
+    return found[0]
 
 
 def wait_idle_but(running, still_open):

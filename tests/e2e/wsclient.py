@@ -135,6 +135,7 @@ class Connection:
         request in pieces of that many bytes; a `pong_delay` lets the server's pings wait; without `answers_close` the
         server's close frame gets no reply, for servers that would not read it."""
         self.host, self.port, self.tally = host, port, tally
+        self.authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self.pong_delay, self.answers_close = pong_delay, answers_close
         self.buffer = b""
         self.parts, self.kind = [], 0  # the message that is being received
@@ -146,7 +147,7 @@ class Connection:
         for _ in range(before):
             self.get("/plain")
         self.key = base64.b64encode(os.urandom(16)).decode()
-        lines = [f"GET {path} HTTP/1.1", f"Host: {host}:{port}", "Upgrade: websocket", "Connection: Upgrade",
+        lines = [f"GET {path} HTTP/1.1", f"Host: {self.authority}", "Upgrade: websocket", "Connection: Upgrade",
                  f"Sec-WebSocket-Key: {self.key}", "Sec-WebSocket-Version: 13", *headers]
         if subprotocol:
             lines.append(f"Sec-WebSocket-Protocol: {subprotocol}")
@@ -163,7 +164,7 @@ class Connection:
 
     def get(self, path):
         """A plain request on this connection, answered with any status; the connection stays usable."""
-        self.write(f"GET {path} HTTP/1.1\r\nHost: {self.host}\r\n\r\n".encode())
+        self.write(f"GET {path} HTTP/1.1\r\nHost: {self.authority}\r\n\r\n".encode())
         status, headers = self.response()
         self.need(int(headers.get("content-length", 0)))
         while headers.get("transfer-encoding") == "chunked":
@@ -386,14 +387,19 @@ class Connection:
         self.note_abnormal("reset_by_peer")
 
     def fin(self):
-        """End the stream without a close frame, and read what the server still says."""
+        """End the stream without a close frame, and read what the server still says: some send a close frame then."""
         self.sock.shutdown(socket.SHUT_WR)
-        self.note_abnormal("fin_without_close")
         self.drain_and_close()
+        if not self.closing:
+            self.note_abnormal("fin_without_close")
 
     def await_server_exit(self):
         """The server process dies while the connection is open."""
-        self.note_abnormal("server_exit")
+        self.await_end("server_exit")
+
+    def await_end(self, cause):
+        """The server ends the connection without a close frame."""
+        self.note_abnormal(cause)
         self.drain_and_close()
 
     def note_abnormal(self, cause):

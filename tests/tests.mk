@@ -6,6 +6,10 @@
 
 PURE := hist ws resync pair http1 accept
 
+LOAD_SECONDS ?= 600
+LOAD_ROUNDS ?= 5
+STORM_CONNECTIONS ?= 100000
+
 UNITS := $(patsubst tests/unit/test_%.c,%,$(wildcard tests/unit/test_*.c))
 FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 
@@ -137,12 +141,12 @@ $(STORE_PROGRAMS):
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) $(TEST_DEPS) $(TEST_CPPFLAGS) $< $(filter %.o,$^) $(LDLIBS) -o $@
 
-.PHONY: check-store campaign bench-store
+.PHONY: check-store campaign-store bench-store
 
 check-store: $(BUILD)/tests/store/faults ## kills, full and read-only disks (root)
 	$(Q)$< 20
 
-campaign: $(BUILD)/tests/store/faults ## the same, ten times as long
+campaign-store: $(BUILD)/tests/store/faults ## the same, ten times as long
 	$(Q)$< 200
 
 bench-store: $(BUILD)/tests/store/store_fill ## 30 days of 200 channels: minutes
@@ -181,5 +185,16 @@ check-bpf: bpf-tests $(HARNESS) $(SKELETON) ## headers in the kernel against the
 	$(BUILD)/tests/bpf/verifier --json $(BUILD)/verifier.json $(HARNESS) $(SKELETON:.skel.h=.bpf.o) || \
 		failed=1; \
 	exit $$failed
+
+# ---- campaigns
+
+# The tests of load for as long as it takes to believe them; the result is kept in the repository.
+.PHONY: campaign campaign-load
+
+campaign: campaign-load campaign-store ## the tests that have a long form, in it (root, up to an hour)
+
+campaign-load: all bench-tools ## load tests in their long form, into docs/campaign.md (root, some 15 minutes)
+	$(Q)LOAD_SECONDS=$(LOAD_SECONDS) LOAD_ROUNDS=$(LOAD_ROUNDS) STORM_CONNECTIONS=$(STORM_CONNECTIONS) /usr/bin/python3 -m pytest \
+		tests/e2e/test_load.py tests/e2e/test_storm.py -q -p no:cacheprovider --figures docs/campaign.md
 
 -include $(wildcard $(BUILD)/tests/*/*.d $(BUILD)/asan/tests/*/*.d $(BUILD)/fuzz/user/*.d)

@@ -3,6 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+import figures
 import report
 from servers import RAW, SERVERS, Running, wait_idle
 from wsclient import OPEN
@@ -58,11 +59,17 @@ def clean_servers():
 
 def pytest_addoption(parser):
     parser.addoption("--server-table", metavar="FILE", help="write the table of the server matrix there, as Markdown")
+    parser.addoption("--figures", metavar="FILE", help="write what was measured there, as Markdown")
 
 
 def pytest_terminal_summary(terminalreporter, config):
     if report.RESULTS:
         terminalreporter.section("servers")
         terminalreporter.write_line(report.text())
+    if figures.FOUND:
+        terminalreporter.section("figures")
+        terminalreporter.write_line(figures.text())
+    if config.getoption("--figures"):
+        figures.write(config.getoption("--figures"), len(terminalreporter.getreports("failed")))
     if config.getoption("--server-table"):
         report.write(config.getoption("--server-table"))

@@ -30,6 +30,10 @@ const volatile struct config config = {};
 /* Bit n: listening port n is in scope; read when config.scope_ports. */
 const volatile __u64 scope_port_bits[65536 / 64] = {};
 
+/* Set by user space when all is attached: tracepoints are attached one by one, some milliseconds apart,
+ * but both directions of a connection must begin to count at a time. */
+__u32 counting;
+
 /* ------------------------------------------------------------------------------------------ */
 
 enum conn_state {

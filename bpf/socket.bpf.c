@@ -50,6 +50,8 @@ struct {
 SEC("tp_btf/sock_recv_length")
 int BPF_PROG(on_recv, struct sock *sk, int ret, int flags)
 {
+	if (!counting)
+		return 0;
 	if (sk->__sk_common.skc_family != AF_UNIX)
 		stream_event(sk, ret, flags, RECEIVED);
 	else
@@ -61,6 +63,8 @@ int BPF_PROG(on_recv, struct sock *sk, int ret, int flags)
 SEC("tp_btf/sock_send_length")
 int BPF_PROG(on_send, struct sock *sk, int ret, int flags)
 {
+	if (!counting)
+		return 0;
 	if (sk->__sk_common.skc_family != AF_UNIX)
 		stream_event(sk, ret, flags, SENT);
 	else

@@ -536,7 +536,10 @@ int loader_attach(struct loader *loader)
 	err = walks_attach(loader);
 	if (!err && with_pids)
 		err = scope_descendants(loader);
-	return err ? err : adopt_sockets(loader);
+	if (err)
+		return err;
+	loader->skel->bss->counting = 1;
+	return adopt_sockets(loader);
 }
 
 void loader_free(struct loader *loader)

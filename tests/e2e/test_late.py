@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from scenarios import MEGABYTE, Peer, bytes_of
+from scenarios import MEGABYTE, Peer, bytes_of, text_of
 from servers import BUILD, SERVERS, SOURCES, Running, Server, build, free_port, wait_until
 from test_wire import READS, WRITES
 from watch import Watch, assert_balanced, assert_equal, nonzero, watched
@@ -36,14 +36,14 @@ def assert_late(dump, c):
 @pytest.mark.parametrize("name", SERVERS)
 def test_every_server_from_the_next_message_on(running, name):
     peer = Peer(running(name))
-    c = peer.connect()
-    c.ask("before")
+    c = peer.open()
+    peer.exchange(c, "before")
     with watched(peer.running) as watch:
         begin_tally(c)
         for i in range(5):
-            c.echo(TEXT, b"after %d" % i)
+            peer.exchange(c, f"after {i}")
         for n in (1, 125, 126, 65535, 65536, MEGABYTE):
-            c.echo(BINARY, bytes_of(n))
+            peer.exchange(c, text_of(n).decode())
         c.ping()
         c.close(1000)
         peer.running.wait_idle()
@@ -58,25 +58,30 @@ def test_every_server_while_it_talks(running, name):
     """The conversation never stops, and message i has a length of its own: what was counted must be exactly the last
     messages, in both directions."""
     peer = Peer(running(name))
-    c = peer.connect()
-    lengths, stop, failed = [], threading.Event(), []
+    c = peer.open()
+    lengths, stop, failed = {"received": [], "sent": []}, threading.Event(), []
+
+    def done():
+        return len(lengths["sent"])
 
     def talk():
         try:
             while not stop.is_set():
-                n = 20 + len(lengths) * 7 % 3001
-                c.echo(BINARY, bytes_of(n))
-                lengths.append(n)
+                before = dict(c.tally.counts)
+                peer.exchange(c, text_of(20 + done() * 7 % 3001).decode())
+                for direction, of in lengths.items():
+                    assert c.tally[direction] == before.get(direction, 0) + 1
+                    of.append(c.tally[f"bytes_{direction}"] - before.get(f"bytes_{direction}", 0))
         except Exception as error:  # shown by the test's own thread
             failed.append(error)
 
     talker = threading.Thread(target=talk)
     talker.start()
     try:
-        wait_until(lambda: len(lengths) > 20 or failed, "a conversation")
+        wait_until(lambda: done() > 20 or failed, "a conversation")
         with watched(peer.running) as watch:
-            since = len(lengths)
-            wait_until(lambda: len(lengths) > since + 100 or failed, "more of it")
+            since = done()
+            wait_until(lambda: done() > since + 100 or failed, "more of it")
             stop.set()
             talker.join()
             assert not failed, failed
@@ -87,11 +92,11 @@ def test_every_server_while_it_talks(running, name):
         stop.set()
         talker.join()
     m = dump["messages"]
-    assert len(lengths) - since - 1 <= m["received"] <= len(lengths)
+    assert done() - since - 1 <= m["received"] <= done()
     # it may have begun between a message and its echo, or between attaching to reads and to writes
     assert abs(m["received"] - m["sent"]) <= 1
-    assert m["bytes_received"] == sum(lengths[-m["received"]:])
-    assert m["bytes_sent"] == sum(lengths[-m["sent"]:])
+    for direction, of in lengths.items():
+        assert m[f"bytes_{direction}"] == sum(of[-m[direction]:])
     assert dump["connections"]["resynced"] == dump["connections"]["closed"] == 1
     assert dump["errors"]["close_codes"]["1000"]["client"] == 1
     assert_balanced(dump)

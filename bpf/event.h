@@ -76,7 +76,6 @@ enum initiator { BY_CLIENT = 0, BY_SERVER = 1 };
 #define BOOKS(X)                                                                                   \
 	X(events_submitted, "records for user space: tried")                                       \
 	X(events_dropped_ring, "records dropped: ring buffer full")                                \
-	X(events_dropped_head, "records without text: no head was kept")                           \
 	X(heads_full, "upgrade requests that could not be kept: table full")                       \
 	X(heads_long, "heads longer than the bound: cut")                                          \
 	X(conn_full, "sockets without state: option memory exhausted")                             \

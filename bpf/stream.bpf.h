@@ -746,8 +746,8 @@ static __always_inline struct conn *stream_first(struct sock *sk, __u32 wire, __
 
 /*
  * Where this event begins in the stream, against where the last one ended. Returns the number of
- * bytes that went by unseen in between (0 nearly always), or -1 when the event is older than what is
- * already accounted for.
+ * bytes that went by unseen in between (0 nearly always), or, below 0, how many of this event's bytes
+ * have been accounted for already, because another one overtook it.
  */
 static __always_inline long stream_anchor(struct sock *sk, struct conn *conn, struct tcp_sock *tp,
 					  __u32 wire, __u32 direction, __u32 n)
@@ -763,7 +763,7 @@ static __always_inline long stream_anchor(struct sock *sk, struct conn *conn, st
 	if (sk->__sk_common.skc_state == TCP_CLOSE || tp->inet_conn.icsk_ulp_ops)
 		return 0;
 	gap -= anchor_fin(sk, tp, wire);
-	return gap < 0x80000000u ? (long)gap : -1;
+	return (__s32)gap;
 }
 
 /* From now on the frames of the socket are looked for. */
@@ -863,9 +863,14 @@ static __always_inline void stream_data(struct sock *sk, struct conn *conn, stru
 	}
 	if (conn->state == CONN_OPEN) {
 		if (gap < 0) {
+			/* counted as a gap by the event that came too early; where that ended is not
+			 * known, so the rest is one too */
 			BOOK(reordered);
 			ws_lose(ws);
-			goto out; /* counted as a gap by the event that came too early */
+			total = gap + n > 0 ? gap + n : 0;
+			run->tally.gap += total;
+			run->left = 0;
+			goto count;
 		}
 		if (gap > 0) {
 			__u8 before = ws->flags;

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "socket.skel.h"
+#include "trial.h"
 
 /* Longer than any path in /proc or the cgroup tree that a message has to quote. */
 #define ERROR_MAX 512
@@ -135,7 +136,8 @@ static void hooks_fill(struct loader_hook *hooks, const struct btf *btf)
 			.name = hook_rows[i].name,
 			.purpose = hook_rows[i].purpose,
 			.required = hook_rows[i].required && !hook_rows[i].for_pids,
-			.available = btf && kernel_has(btf, &hook_rows[i]),
+			.available = btf && kernel_has(btf, &hook_rows[i]) &&
+				     !trial_lacks(hook_rows[i].tracepoint),
 			.needed = true,
 		};
 		if (!btf)
@@ -382,6 +384,7 @@ int loader_new(const struct scope *scope, struct loader **ret_loader)
 {
 	struct loader *loader = calloc(1, sizeof(*loader));
 	size_t value = sizeof(struct server_hists);
+	struct bpf_map *map;
 	struct btf *btf;
 	int err;
 
@@ -419,6 +422,13 @@ int loader_new(const struct scope *scope, struct loader **ret_loader)
 	/* no Unix socket has a port: half of the work of loading can be saved */
 	bpf_program__set_autoload(loader->skel->progs.on_recv_unix, !scope->nr_ports);
 	bpf_program__set_autoload(loader->skel->progs.on_send_unix, !scope->nr_ports);
+	bpf_object__for_each_map(map, loader->skel->obj)
+	{
+		uint32_t entries = trial_entries(bpf_map__name(map));
+
+		if (entries)
+			bpf_map__set_max_entries(map, entries);
+	}
 	err = socket_bpf__load(loader->skel);
 	if (err)
 		return load_failed(loader, err);

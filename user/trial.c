@@ -9,6 +9,7 @@
 #include <linux/bpf.h>
 #include <linux/perf_event.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -115,6 +116,31 @@ void trial_keeper_signal(int signal, struct loader *loader)
 {
 	if (signal == SIGUSR1)
 		loader_drop_hook(loader, "sock_recv_length");
+}
+
+/* The first item of the variable's list that begins with the name; NULL: none does. */
+static const char *item_find(const char *variable, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (const char *at = getenv(variable); at; at = strchr(at, ',')) {
+		at += *at == ',';
+		if (!strncmp(at, name, len) && strchr("=,", at[len]))
+			return at + len;
+	}
+	return NULL;
+}
+
+uint32_t trial_entries(const char *map)
+{
+	const char *entries = item_find("WSVITALS_TRIAL_MAPS", map);
+
+	return entries && *entries == '=' ? (uint32_t)strtoul(entries + 1, NULL, 10) : 0;
+}
+
+bool trial_lacks(const char *tracepoint)
+{
+	return item_find("WSVITALS_TRIAL_LACKS", tracepoint);
 }
 #else
 typedef int trial_is_empty; /* ISO C: a file is not empty */

@@ -1,7 +1,5 @@
 """wsvitals starts in the middle of conversations, or loses a stream's frame boundary in one: counts are equal from the next
 message boundary on, whatever the server, and what is no WebSocket any more makes no messages."""
-import base64
-import hashlib
 import os
 import random
 import socket
@@ -11,11 +9,12 @@ from contextlib import contextmanager
 
 import pytest
 
+from ends import Ends
 from scenarios import MEGABYTE, Peer, bytes_of, text_of
 from servers import BUILD, SERVERS, SOURCES, Running, Server, build, free_port, wait_until
 from test_wire import READS, WRITES
 from watch import Watch, assert_balanced, assert_equal, nonzero, watched
-from wsclient import BINARY, GUID, PING, TEXT, Tally, frame
+from wsclient import BINARY, PING, TEXT, Tally, frame
 
 
 def begin_tally(c):
@@ -153,51 +152,12 @@ def test_connections_that_are_silent_are_shown_as_unrecognised(running):
 # -- gaps -------------------------------------------------------------------------------------------------------------
 
 
-class Both:
-    """Both ends of one connection in this process, so that the server's calls are ours to choose."""
-
-    def __init__(self, listener):
-        self.client = socket.create_connection(listener.getsockname())
-        self.server, _ = listener.accept()
-        key = base64.b64encode(os.urandom(16)).decode()
-        self.client.sendall(f"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                            f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode())
-        self.server.recv(65536)
-        accept = base64.b64encode(hashlib.sha1((key + GUID).encode()).digest()).decode()
-        self.server.sendall(f"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                            f"Sec-WebSocket-Accept: {accept}\r\n\r\n".encode())
-        self.client.recv(65536)
-
-    def up(self, data):
-        self.client.sendall(data)
-        left = len(data)
-        while left:
-            left -= len(self.server.recv(left))
-
-    def unseen(self, data):
-        """The server takes these bytes past every read call."""
-        self.client.sendall(data)
-        out, into = os.pipe()
-        left = len(data)
-        while left:
-            left -= os.splice(self.server.fileno(), into, left)
-        os.close(out)
-        os.close(into)
-
-    def close(self):
-        self.client.close()
-        self.server.close()
-
-
 @contextmanager
 def both():
     with socket.create_server(("127.0.0.1", free_port())) as listener:
         with Watch("--port", listener.getsockname()[1], "--pid", os.getpid()) as watch:
-            ends = Both(listener)
-            try:
+            with Ends(listener) as ends:
                 yield ends, watch
-            finally:
-                ends.close()
 
 
 def test_a_stream_that_lost_its_boundary_is_recognised_again():

@@ -25,13 +25,13 @@ def run(*args, prefix=(), timeout=30, **options):
 class Watch:
     """`wsvitals snapshot --for 600 SCOPE FORMAT`, counting from __init__'s return to finish()."""
 
-    def __init__(self, *scope, form="--json", seconds=600, prefix=()):
-        assert WSVITALS.exists(), f"{WSVITALS} does not exist: build it first (make)"
+    def __init__(self, *scope, form="--json", seconds=600, prefix=(), program=WSVITALS, env=None):
+        assert program.exists(), f"{program} does not exist: build it first (make all trial)"
         self.out = tempfile.TemporaryFile()
         self.messages = []
         self.ready = threading.Event()
-        self.process = subprocess.Popen([*prefix, str(WSVITALS), "snapshot", "--for", str(seconds), *map(str, scope), form],
-                                        stdin=subprocess.DEVNULL, stdout=self.out, stderr=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen([*prefix, str(program), "snapshot", "--for", str(seconds), *map(str, scope), form],
+                                        env=os.environ | (env or {}), stdin=subprocess.DEVNULL, stdout=self.out, stderr=subprocess.PIPE, text=True)
         self.pid = self.process.pid
         self.reader = threading.Thread(target=self._read_messages, daemon=True)
         self.reader.start()

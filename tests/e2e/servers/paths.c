@@ -549,6 +549,43 @@ static void accepted_thread(int fd, const struct mode *mode)
 	pthread_detach(thread);
 }
 
+static void *read_all(void *arg)
+{
+	struct link *link = arg;
+	char some[61];
+
+	while (read(link->fd, some, sizeof(some)) > 0)
+		;
+	return NULL;
+}
+
+/* After the upgrade several threads read at a time, and nobody looks at what. */
+static void *crowd_serve(void *arg)
+{
+	struct link *link = arg;
+	pthread_t threads[4];
+
+	if (!setjmp(link->ended)) {
+		link_upgrade(link);
+		for (size_t i = 0; i < sizeof(threads) / sizeof(threads[0]); i++)
+			if (pthread_create(&threads[i], NULL, read_all, link))
+				die("pthread_create");
+		for (size_t i = 0; i < sizeof(threads) / sizeof(threads[0]); i++)
+			pthread_join(threads[i], NULL);
+	}
+	link_free(link);
+	return NULL;
+}
+
+static void accepted_crowd(int fd, const struct mode *mode)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, crowd_serve, link_new(fd, mode)))
+		die("pthread_create");
+	pthread_detach(thread);
+}
+
 /* ---- the table, and listening */
 
 static const struct mode modes[] = {
@@ -576,6 +613,7 @@ static const struct mode modes[] = {
 	{"fork", get_read, put_write, .accepted = accepted_fork},
 	{"exec", get_read, put_write, .accepted = accepted_fork, .flags = MODE_EXEC},
 	{"prefork", get_read, put_write, .flags = MODE_PREFORK},
+	{"crowd", get_read, put_write, .accepted = accepted_crowd},
 	{"mptcp", get_read, put_write, .flags = MODE_MPTCP},
 };
 

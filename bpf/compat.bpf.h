@@ -72,11 +72,13 @@ static __always_inline __u64 cookie_of(struct sock *sk)
 /* Where the registers of a task's system call are, counted from its stack: the same for all tasks. */
 __u64 regs_offset; /* 0 = not known yet */
 
-/* bpf_task_pt_regs is asked once; after that its answer is calculated. */
+/* bpf_task_pt_regs is asked once; after that its answer is calculated. To the verifier of Linux 6.12 a
+ * stack is a number, which it does not take from a pointer; a pointer it does. */
 static __always_inline struct pt_regs *regs_of(struct task_struct *task)
 {
 	if (!regs_offset)
-		regs_offset = (__u64)bpf_task_pt_regs(task) - (__u64)task->stack;
+		regs_offset = (__u64)bpf_task_pt_regs(task) -
+			      (__u64)as_type(struct rb_node, task->stack);
 	return as_type(struct pt_regs, (__u64)task->stack + regs_offset);
 }
 

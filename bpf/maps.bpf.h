@@ -523,14 +523,27 @@ struct {
 __u32 unix_epoch; /* counted up by user space before a walk */
 __u32 unix_any;   /* there was one once: no walk before */
 
-static __always_inline int unix_make(struct sock *sk, struct unix_mark *mark, __u32 tgid,
-				     int upstream)
-{
-	struct unix_owner owner = {.tgid = tgid, .epoch = unix_epoch};
-	struct conn conn = {.bits = upstream ? CONN_UPSTREAM : 0};
-	__u64 key = (__u64)sk;
+struct unix_new {
+	__u64 key; /* the sock's address */
+	__u64 id;
+	__u32 tgid;
+	__u32 bits; /* of the state */
+};
 
-	owner.id = bpf_get_socket_cookie(sk);
+/* 0 when there is no room. A function of its own, because a whole state is more than its callers' stacks
+ * have left; what it takes is in memory, because Linux 6.12 lets no address of a sock be an argument. */
+__noinline int unix_make(struct unix_new *new)
+{
+	struct unix_owner owner = {.epoch = unix_epoch};
+	struct conn conn = {};
+	__u64 key;
+
+	if (!new) /* the verifier knows no caller here */
+		return 0;
+	key = new->key;
+	owner.id = new->id;
+	owner.tgid = new->tgid;
+	conn.bits = new->bits;
 	unix_any = 1;
 	if (bpf_map_update_elem(&unix_owners, &key, &owner, BPF_ANY) ||
 	    bpf_map_update_elem(&unix_conns, &key, &conn, BPF_ANY)) {
@@ -538,7 +551,6 @@ static __always_inline int unix_make(struct sock *sk, struct unix_mark *mark, __
 		BOOK(unix_full);
 		return 0;
 	}
-	mark->kept = 1;
 	return 1;
 }
 

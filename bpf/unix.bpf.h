@@ -85,6 +85,7 @@ static __always_inline int unix_first(struct sock *sk, __u32 wire)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct unix_sock *un = (struct unix_sock *)sk;
+	struct unix_new new = {};
 	struct unix_mark *mark;
 	struct sock *peer;
 	int named, peer_named = 0;
@@ -109,7 +110,12 @@ static __always_inline int unix_first(struct sock *sk, __u32 wire)
 		return 0;
 	}
 	unix_end((__u64)sk); /* of a socket that had this address and is not yet found missing */
-	return unix_make(sk, mark, task->tgid, named && peer_named ? wire == SENT : !named);
+	new.key = (__u64)sk;
+	new.id = cookie_of(sk);
+	new.tgid = task->tgid;
+	new.bits = (named && peer_named ? wire == SENT : !named) ? CONN_UPSTREAM : 0;
+	mark->kept = unix_make(&new);
+	return mark->kept;
 }
 
 /* The state of a Unix socket; NULL when it is none of ours. */

@@ -189,12 +189,19 @@ check-bpf: bpf-tests $(HARNESS) $(SKELETON) ## headers in the kernel against the
 # ---- campaigns
 
 # The tests of load for as long as it takes to believe them; the result is kept in the repository.
-.PHONY: campaign campaign-load
+.PHONY: campaign campaign-load campaign-kernels
 
-campaign: campaign-load campaign-store ## the tests that have a long form, in it (root, up to an hour)
+campaign: campaign-kernels campaign-load campaign-store ## the tests that have a long form, in it (root, up to an hour)
 
 campaign-load: all bench-tools ## load tests in their long form, into docs/campaign.md (root, some 15 minutes)
 	$(Q)LOAD_SECONDS=$(LOAD_SECONDS) LOAD_ROUNDS=$(LOAD_ROUNDS) STORM_CONNECTIONS=$(STORM_CONNECTIONS) /usr/bin/python3 -m pytest \
 		tests/e2e/test_load.py tests/e2e/test_storm.py -q -p no:cacheprovider --figures docs/campaign.md
+
+campaign-kernels: all bench-tools bpf-tests ## other kernels in virtual machines (root; downloads kernels)
+	$(Q)for tool in qemu-system-x86_64:qemu-system-x86 cpio:cpio busybox:busybox; do \
+		command -v $${tool%:*} >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get \
+			-o DPkg::Lock::Timeout=600 -qq install -y --no-install-recommends $${tool#*:} || exit 1; \
+	done
+	$(Q)/usr/bin/python3 -m pytest tests/vm -q -p no:cacheprovider
 
 -include $(wildcard $(BUILD)/tests/*/*.d $(BUILD)/asan/tests/*/*.d $(BUILD)/fuzz/user/*.d)

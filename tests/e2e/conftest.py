@@ -57,6 +57,21 @@ def clean_servers():
         wait_idle(*servers)
 
 
+# Tests that mostly wait for real time to pass: scripts/test runs them beside the others. All of a file, or one test.
+WAITS = ("test_history.py", "test_memory_stays_flat", "test_clients_that_send_a_byte_a_second_are_cut_off",
+         "test_clients_that_never_read_cost_a_bounded_amount")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "waits: mostly waits for real time to pass")
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.path.name in WAITS or item.originalname in WAITS:
+            item.add_marker("waits")
+
+
 def pytest_addoption(parser):
     parser.addoption("--server-table", metavar="FILE", help="write the table of the server matrix there, as Markdown")
     parser.addoption("--figures", metavar="FILE", help="write what was measured there, as Markdown")

@@ -10,6 +10,7 @@ is what the server behind it can do; a server that speaks a protocol of its own 
 
 Adding a server is adding a row, and a file in servers/ or a command that starts it.
 """
+import fcntl
 import os
 import shutil
 import signal
@@ -107,7 +108,8 @@ SERVERS = {s.name: s for s in (
 ECHOES = [s.name for s in SERVERS.values() if s.speaks == "echo"]
 RAW = Server("raw", (PYTHON, "raw.py"))  # not third-party: our own, for cases on the wire that no library can be made to show
 
-LOWEST_PORT, HIGHEST_PORT = 20000, 29999  # below the ephemeral range: a probe must not connect to itself
+LOWEST_PORT = int(os.environ.get("E2E_LOWEST_PORT") or 20000)  # two runs at a time must not take each other's
+HIGHEST_PORT = LOWEST_PORT + 9999  # below the ephemeral range: a probe must not connect to itself
 _next_port = LOWEST_PORT + os.getpid() * 37 % (HIGHEST_PORT - LOWEST_PORT)
 _port_lock = threading.Lock()
 
@@ -171,10 +173,16 @@ def unix_sockets(pid, path):
 
 
 def build(server):
-    """Compile a server once; its source decides whether that is needed."""
+    """Compile a server once; its source decides whether that is needed. Another run may be about to do the same."""
     BUILD.mkdir(parents=True, exist_ok=True)
     if not server.build:
         return
+    with open(BUILD / f"{server.name}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        compile_server(server)
+
+
+def compile_server(server):
     target = BUILD / server.name
     sources = [SOURCES / word for word in server.build if (SOURCES / word).is_file()]
     if target.exists() and all(target.stat().st_mtime > s.stat().st_mtime for s in sources):

@@ -221,6 +221,15 @@ int adopt(struct bpf_iter__task_file *ctx)
 	return 0;
 }
 
+/* Whether the socket was accepted by a listener that is known to speak WebSocket. */
+static __always_inline int server_is_known(struct sock *sk)
+{
+	struct server_key key = {};
+
+	server_key_of(sk, &key);
+	return server_find(&key) != NULL;
+}
+
 static __always_inline void walk_write(struct seq_file *seq, struct sock *sk, struct conn *conn,
 				       __u64 id)
 {
@@ -256,8 +265,10 @@ int walk(struct bpf_iter__bpf_sk_storage_map *ctx)
 	if (!sk || !conn)
 		return 0;
 	if (conn->state == CONN_CANDIDATE) {
-		/* sockets that were passed over once are here too, but not those that connect */
-		if (conn->bits & CONN_UPSTREAM || sk->__sk_common.skc_state != TCP_ESTABLISHED)
+		/* sockets that were passed over once are here too, but not those that connect, nor those of
+		 * servers that have shown no WebSocket */
+		if (conn->bits & CONN_UPSTREAM || sk->__sk_common.skc_state != TCP_ESTABLISHED ||
+		    !server_is_known(sk))
 			return 0;
 	} else if (conn->state != CONN_OPEN || (conn->bits & CONN_CLOSED)) {
 		return 0;

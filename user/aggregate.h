@@ -118,7 +118,8 @@ struct summary {
 
 	struct server_counters_fields n; /* all servers, without upstream */
 	uint64_t active, peak;
-	uint64_t unrecognised; /* accepted before counting began, and no frame was seen since */
+	uint64_t unrecognised; /* accepted before counting began by a server that speaks WebSocket,
+				* and no frame was seen since that proves it of them */
 	struct top by_user, by_channel;
 	struct spread open_age, duration, handshake;
 

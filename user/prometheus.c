@@ -87,6 +87,9 @@ static void print_connections(const struct exposition *x, const struct summary *
 	EACH_SERVER(s, server)
 	sample(x, "connections_resynced_total", server->name, NULL, NULL, NULL, NULL,
 	       server->n.resynced);
+	family(x, "connections_unrecognised", "gauge",
+	       "Connections of these servers that were open before counting began, silent since.");
+	fprintf(x->out, "wsvitals_connections_unrecognised %" PRIu64 "\n", s->unrecognised);
 	family(x, "connections_closed_total", "counter", "WebSocket connections closed.");
 	EACH_SERVER(s, server)
 	sample(x, "connections_closed_total", server->name, NULL, NULL, NULL, NULL,

@@ -156,6 +156,7 @@ static void print_connections(const struct page *page, const struct summary *s)
 	};
 	struct grid *grid = GRID_NEW(columns, ROWS_MAX);
 	char text[LABEL_SIZE];
+	struct list list = {0};
 
 	if (!grid)
 		return;
@@ -173,6 +174,12 @@ static void print_connections(const struct page *page, const struct summary *s)
 		grid_set(grid, 1, 4, "%s", count_text(s->upstream.closed, text));
 	}
 	grid_print_and_free(page, grid);
+	if (s->unrecognised) {
+		list_add(&list,
+			 "%s more of these servers, open before counting began, silent since",
+			 count_text(s->unrecognised, text));
+		named_line(page, "not known", list.text);
+	}
 }
 
 static void print_messages(const struct page *page, const struct summary *s)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from ends import Ends
+from exposition import parse
 from scenarios import MEGABYTE, Peer, bytes_of, text_of
 from servers import BUILD, SERVERS, SOURCES, Running, Server, build, free_port, wait_until
 from test_wire import READS, WRITES
@@ -137,14 +138,21 @@ def test_five_messages_in_one_direction_are_enough(running):
     c.close(1000)
 
 
-def test_connections_that_are_silent_are_shown_as_unrecognised(running):
-    peer = Peer(running("go_gorilla"))
-    held = [peer.connect() for _ in range(4)]
-    with watched(peer.running) as watch:
+@pytest.mark.parametrize("form", ["--json", "--prometheus", "--table"])
+def test_connections_that_are_silent_are_shown_as_unrecognised(running, form):
+    """Of a server that has shown a WebSocket: others may be anything."""
+    peer, other = Peer(running("go_gorilla")), Peer(running("node_ws"))
+    held = [p.connect() for p in (peer, peer, peer, peer, other)]
+    with Watch("--port", f"{peer.running.port},{other.running.port}", form=form) as watch:
         for i in range(5):
             held[0].ask(f"message {i}")
-        dump = watch.finish()
-    assert (dump["connections"]["total"], dump["connections"]["resynced"], dump["connections"]["unrecognised"]) == (1, 1, 3)
+        shown = watch.finish()
+    if form == "--json":
+        assert (shown["connections"]["total"], shown["connections"]["resynced"], shown["connections"]["unrecognised"]) == (1, 1, 3)
+    elif form == "--prometheus":
+        assert parse(shown)["wsvitals_connections_unrecognised"].samples[0].value == 3
+    else:
+        assert "3 more of these servers, open before counting began, silent since" in shown
     for c in held:
         c.close(1000)
 

@@ -200,14 +200,12 @@ __noinline int late_look(struct conn *conn, struct run *run, __u32 direction, in
  * A socket that task holds at the start: if it was accepted and is in scope, it is a candidate even
  * before it moves a byte, and can be shown as one.
  */
-static __always_inline void late_adopt(struct sock *sk, struct task_struct *task, __u64 now)
+static __always_inline void late_adopt_tcp(struct sock *sk, struct task_struct *task, __u64 now)
 {
 	struct tcp_sock *tp = tcp_of(sk);
 	struct conn *conn;
 
-	if ((sk->__sk_common.skc_family != AF_INET && sk->__sk_common.skc_family != AF_INET6) ||
-	    sk->sk_type != SOCK_STREAM || sk->sk_protocol != IPPROTO_TCP ||
-	    sk->__sk_common.skc_state != TCP_ESTABLISHED || !sk->sk_max_ack_backlog)
+	if (sk->sk_protocol != IPPROTO_TCP || !sk->sk_max_ack_backlog)
 		return;
 	if ((config.scope_ports && !scope_port(sk, 0)) || !scope_task(sk, task))
 		return;
@@ -226,6 +224,45 @@ static __always_inline void late_adopt(struct sock *sk, struct task_struct *task
 	}
 	barrier();
 	conn->lock[0] = 0;
+}
+
+/* The same of a Unix socket. Nothing tells later that it is older than we are, so one that is not held
+ * by a task now, but on its way to one, is not found. */
+static __always_inline void late_adopt_unix(struct sock *sk, struct task_struct *task, __u64 now)
+{
+	struct unix_mark *mark;
+	struct conn *conn;
+	__u64 key = (__u64)sk;
+
+	if (config.scope_ports || !BPF_CORE_READ((struct unix_sock *)sk, addr) ||
+	    !scope_task(sk, task) || unix_mark_of(sk, 0))
+		return;
+	mark = unix_mark_of(sk, 1);
+	if (!mark) {
+		BOOK(conn_full);
+		return;
+	}
+	if (!unix_keep(sk, mark, task->tgid, 0))
+		return;
+	conn = bpf_map_lookup_elem(&unix_conns, &key);
+	if (!conn || __sync_val_compare_and_swap(&conn->lock[0], 0, 1))
+		return;
+	if (conn->state == CONN_NEW)
+		candidate_begin(conn, now);
+	barrier();
+	conn->lock[0] = 0;
+}
+
+static __always_inline void late_adopt(struct sock *sk, struct task_struct *task, __u64 now)
+{
+	__u16 family = sk->__sk_common.skc_family;
+
+	if (sk->sk_type != SOCK_STREAM || sk->__sk_common.skc_state != TCP_ESTABLISHED)
+		return;
+	if (family == AF_INET || family == AF_INET6)
+		late_adopt_tcp(sk, task, now);
+	else if (family == AF_UNIX)
+		late_adopt_unix(sk, task, now);
 }
 
 #endif

@@ -289,7 +289,10 @@ int walk_unix(struct bpf_iter__bpf_sk_storage_map *ctx)
 	if (!sk || !mark)
 		return 0;
 	conn = unix_walk(sk, mark, &id);
-	if (conn && conn->state == CONN_OPEN && !(conn->bits & CONN_CLOSED))
+	if (!conn)
+		return 0;
+	if (conn->state == CONN_CANDIDATE ? server_is_known(sk)
+					  : conn->state == CONN_OPEN && !(conn->bits & CONN_CLOSED))
 		walk_write(ctx->meta->seq, sk, conn, id);
 	return 0;
 }

@@ -888,21 +888,20 @@ static __always_inline void stream_data(struct sock *sk, struct conn *conn, stru
 			run->left = 0;
 			goto count;
 		}
-		if (ws->flags & WS_BROKEN || (!tp && ws->flags & WS_UNKNOWN)) {
+		if (ws->flags & WS_BROKEN) {
 			run->tally.gap += n;
 			run->left = 0;
 			goto count;
 		}
 	}
 	hole = (flags & MSG_TRUNC) || tap_find(run, sk, wire);
-	if (tp && (conn->state == CONN_CANDIDATE ||
-		   (conn->state == CONN_OPEN && ws->flags & WS_UNKNOWN))) {
+	if (conn->state == CONN_CANDIDATE || (conn->state == CONN_OPEN && ws->flags & WS_UNKNOWN)) {
 		int candidate = conn->state == CONN_CANDIDATE;
 
 		run->gap = gap;
-		run->server.netns = sock_netns(sk);
-		run->server.port = sk->__sk_common.skc_num;
-		run->rcv_nxt = tp->rcv_nxt;
+		__builtin_memset(&run->server, 0, sizeof(run->server));
+		server_key_of(sk, &run->server);
+		run->rcv_nxt = tp ? tp->rcv_nxt : 0;
 		late_look(conn, run, direction & 1, hole);
 		if (candidate)
 			total = run->left; /* what came before has been counted, or is held */

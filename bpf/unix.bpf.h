@@ -80,12 +80,24 @@ static __always_inline void unix_path(struct sock *sk, char *ret_path)
 		ret_path[0] = '@';
 }
 
+/* A state for the socket: 0 when there is no room. */
+static __always_inline int unix_keep(struct sock *sk, struct unix_mark *mark, __u32 tgid,
+				     int upstream)
+{
+	struct unix_new new = {.tgid = tgid, .bits = upstream ? CONN_UPSTREAM : 0};
+
+	new.key = (__u64)sk;
+	new.id = cookie_of(sk);
+	unix_end(new.key); /* of a socket that had this address and is not yet found missing */
+	mark->kept = unix_make(&new);
+	return mark->kept;
+}
+
 /* First sight: 0 when nothing is to be kept. Its listener's address is an accepted socket's too. */
 static __always_inline int unix_first(struct sock *sk, __u32 wire)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct unix_sock *un = (struct unix_sock *)sk;
-	struct unix_new new = {};
 	struct unix_mark *mark;
 	struct sock *peer;
 	int named, peer_named = 0;
@@ -109,13 +121,7 @@ static __always_inline int unix_first(struct sock *sk, __u32 wire)
 		BOOK(unsupported);
 		return 0;
 	}
-	unix_end((__u64)sk); /* of a socket that had this address and is not yet found missing */
-	new.key = (__u64)sk;
-	new.id = cookie_of(sk);
-	new.tgid = task->tgid;
-	new.bits = (named && peer_named ? wire == SENT : !named) ? CONN_UPSTREAM : 0;
-	mark->kept = unix_make(&new);
-	return mark->kept;
+	return unix_keep(sk, mark, task->tgid, named && peer_named ? wire == SENT : !named);
 }
 
 /* The state of a Unix socket; NULL when it is none of ours. */

@@ -132,7 +132,7 @@ int cli_doctor(int argc, char **argv)
 	       "open before\n"
 	       "  counting began are recognised by their frames, mostly within 3 messages; path "
 	       "and user\n"
-	       "  of these stay unknown. Those on Unix sockets are not.\n\n%s\n",
+	       "  of these stay unknown.\n\n%s\n",
 	       exam.sound ? "All is well." : "Something is wrong: see NO above.");
 	return exam.sound ? EXIT_OK : EXIT_FAILED;
 }

@@ -548,6 +548,11 @@ int loader_attach(struct loader *loader)
 		err = scope_descendants(loader);
 	if (err)
 		return err;
+	/* before, so that no event of an older Unix socket is taken for its first; and after, for what was
+	 * accepted in between */
+	err = adopt_sockets(loader);
+	if (err)
+		return err;
 	loader->skel->bss->counting = 1;
 	return adopt_sockets(loader);
 }

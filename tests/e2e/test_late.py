@@ -12,7 +12,8 @@ import pytest
 from ends import Ends
 from exposition import parse
 from scenarios import MEGABYTE, Peer, bytes_of, text_of
-from servers import BUILD, SERVERS, SOURCES, Running, Server, build, free_port, wait_until
+from servers import BUILD, SERVERS, SOURCES, Running, Server, build, free_port, unix_sockets, wait_until
+from test_paths import unix
 from test_wire import READS, WRITES
 from watch import Watch, assert_balanced, assert_equal, nonzero, watched
 from wsclient import BINARY, PING, TEXT, Tally, frame
@@ -120,6 +121,44 @@ def test_every_way_to_read_and_write(running, read, write):
         peer.running.wait_idle()
         dump = watch.finish()
     assert_late(dump, c)
+
+
+def test_a_unix_socket_from_the_next_message_on(tmp_path):
+    """And one that stays silent, and one on which HTTP goes on."""
+    with Running(unix("plain"), host=f"{tmp_path}/app.sock") as running:
+        peer = Peer(running)
+        c, silent = peer.connect(), peer.connect()
+        c.ask("before")
+        waiting = connect_raw(running.host)
+        with Watch("--pid", running.pid) as watch:
+            begin_tally(c)
+            for i in range(5):
+                c.echo(TEXT, b"after %d" % i)
+            for n in (1, 125, 126, 65535, 65536, MEGABYTE):
+                c.echo(BINARY, bytes_of(n))
+            c.ping()
+            c.close(1000)
+            waiting.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n")
+            assert waiting.recv(4096).startswith(b"HTTP/1.1 101")
+            wait_until(lambda: unix_sockets(running.pid, running.host) == 3, "the connection to end")
+            dump = watch.finish()
+        waiting.close()
+        silent.close(1000)
+    connections = dump["connections"]
+    assert (connections["resynced"], connections["created"], connections["closed"], connections["total"]) == (1, 2, 1, 1)
+    assert connections["unrecognised"] == 1
+    assert (dump["messages"]["received"], dump["messages"]["sent"]) == (c.tally["received"], c.tally["sent"])
+    assert dump["messages"]["bytes_received"] == c.tally["bytes_received"]
+    assert dump["errors"]["close_codes"] == {"1000": {"client": 1, "server": 0}}
+    assert_balanced(dump)
+
+
+def connect_raw(path):
+    s = socket.socket(socket.AF_UNIX)
+    s.settimeout(10)
+    s.connect(path)
+    return s
 
 
 def test_five_messages_in_one_direction_are_enough(running):

@@ -44,6 +44,20 @@ struct sink {
 	uint64_t *min[NR_POINT_HISTS], *max[NR_POINT_HISTS];
 };
 
+/* What a blob says: read once, and added when all of it is known to be good. */
+struct content {
+	uint64_t fields[NR_FIELDS]; /* by place in the table */
+	unsigned set;               /* of histograms, one bit each */
+	struct content_hist {
+		uint64_t values, min, max;
+		size_t end; /* of its cells; they begin where those before it end */
+	} hist[NR_POINT_HISTS];
+	struct cell {
+		uint64_t count;
+		uint32_t bucket;
+	} cells[NR_POINT_HISTS * HIST_BUCKETS];
+};
+
 static uint64_t *member(struct point_counts *counts, const struct field *field)
 {
 	return (uint64_t *)((char *)counts + field->offset);
@@ -213,15 +227,15 @@ static bool get_extreme(struct varint_reader *in, uint32_t bucket, uint64_t unkn
 	return offset ? *ret_value != UINT64_MAX : bucket > 0 || unknown;
 }
 
-/* sink NULL: only looks. */
-static bool add_hist(struct varint_reader *in, unsigned which, const struct sink *sink)
+static bool read_hist(struct varint_reader *in, struct content_hist *hist, struct cell *cell)
 {
-	uint64_t values, first, used, last = 0, min, max;
+	uint64_t first, used, next;
 
-	if (!varint_get(in, &values) || !varint_get(in, &first) || !varint_get(in, &used) ||
+	if (!varint_get(in, &hist->values) || !varint_get(in, &first) || !varint_get(in, &used) ||
 	    !used || used > HIST_BUCKETS || first >= HIST_BUCKETS)
 		return false;
-	for (uint64_t i = 0, next = first; i < used; i++) {
+	next = first;
+	for (uint64_t i = 0; i < used; i++, cell++) {
 		uint64_t token, gap;
 
 		if (!varint_get(in, &token) || token < 2)
@@ -234,27 +248,21 @@ static bool add_hist(struct varint_reader *in, unsigned which, const struct sink
 		}
 		if (next >= HIST_BUCKETS)
 			return false;
-		if (sink && sink->hist[which])
-			sink->hist[which]->bucket[next] += token >> 1;
-		last = next++;
+		*cell = (struct cell){token >> 1, (uint32_t)next++};
 	}
-	if (!get_extreme(in, (uint32_t)first, UINT64_MAX, &min) ||
-	    !get_extreme(in, (uint32_t)last, 0, &max))
-		return false;
-	if (sink && sink->hist[which]) {
-		sink->hist[which]->sum += values;
-		widen(sink->min[which], sink->max[which], min, max);
-	}
-	return true;
+	hist->end += used;
+	return get_extreme(in, (uint32_t)first, UINT64_MAX, &hist->min) &&
+	       get_extreme(in, (uint32_t)next - 1, 0, &hist->max);
 }
 
-static bool add_fields(struct varint_reader *in, const struct sink *sink)
+static bool read_fields(struct varint_reader *in, uint64_t ret_fields[NR_FIELDS])
 {
 	uint64_t used, number = 0;
 	size_t at = 0;
 
 	if (!varint_get(in, &used) || used > NR_FIELDS)
 		return false;
+	memset(ret_fields, 0, NR_FIELDS * sizeof(*ret_fields));
 	while (used--) {
 		uint64_t distance, value;
 
@@ -266,44 +274,76 @@ static bool add_fields(struct varint_reader *in, const struct sink *sink)
 			at++;
 		if (at == NR_FIELDS || fields[at].number != number)
 			return false;
-		if (!sink)
-			continue;
-		if (fields[at].offset == offsetof(struct point_counts, active))
-			sink->gauge->active += value;
-		else if (fields[at].offset == offsetof(struct point_counts, peak))
-			sink->gauge->peak += value;
-		else
-			*member(sink->counts, &fields[at]) += value;
+		ret_fields[at] = value;
 	}
 	return true;
 }
 
-/* sink NULL: only looks. */
-static bool walk(struct varint_reader in, const struct sink *sink)
+static bool read_content(struct varint_reader in, struct content *ret_content)
 {
 	uint64_t set;
+	size_t at = 0;
 
-	if (!add_fields(&in, sink) || !varint_get(&in, &set) || set >> NR_POINT_HISTS)
+	if (!read_fields(&in, ret_content->fields) || !varint_get(&in, &set) ||
+	    set >> NR_POINT_HISTS)
 		return false;
-	for (unsigned i = 0; i < NR_POINT_HISTS; i++)
-		if (set & 1u << i && !add_hist(&in, i, sink))
+	ret_content->set = (unsigned)set;
+	for (unsigned i = 0; i < NR_POINT_HISTS; i++) {
+		struct content_hist *hist = &ret_content->hist[i];
+
+		hist->end = at;
+		if (set & 1u << i && !read_hist(&in, hist, &ret_content->cells[at]))
 			return false;
+		at = hist->end;
+	}
 	return in.at == in.end;
 }
 
-/* Looks at all of it before anything is added. */
+static void add_fields(const struct sink *sink, const uint64_t values[NR_FIELDS])
+{
+	for (size_t i = 0; i < NR_FIELDS; i++) {
+		if (fields[i].offset == offsetof(struct point_counts, active))
+			sink->gauge->active += values[i];
+		else if (fields[i].offset == offsetof(struct point_counts, peak))
+			sink->gauge->peak += values[i];
+		else
+			*member(sink->counts, &fields[i]) += values[i];
+	}
+}
+
+static void add_content(const struct sink *sink, const struct content *content)
+{
+	const struct cell *cell = content->cells;
+
+	add_fields(sink, content->fields);
+	for (unsigned i = 0; i < NR_POINT_HISTS; i++) {
+		const struct content_hist *hist = &content->hist[i];
+		const struct cell *end = &content->cells[hist->end];
+
+		if (!(content->set & 1u << i) || !sink->hist[i]) {
+			cell = end;
+			continue;
+		}
+		for (; cell < end; cell++)
+			sink->hist[i]->bucket[cell->bucket] += cell->count;
+		sink->hist[i]->sum += hist->values;
+		widen(sink->min[i], sink->max[i], hist->min, hist->max);
+	}
+}
+
 static int add_blob(const struct sink *sink, const void *blob, size_t len)
 {
 	const uint8_t *bytes = blob;
 	struct varint_reader in;
+	struct content content;
 
 	if (len < CHECKSUM_BYTES || len > POINT_BLOB_MAX)
 		return -EBADMSG;
 	in = (struct varint_reader){.at = bytes + CHECKSUM_BYTES, .end = bytes + len};
 	if (point_checksum(in.at, len - CHECKSUM_BYTES) != (bytes[0] << 8 | bytes[1]) ||
-	    !walk(in, NULL))
+	    !read_content(in, &content))
 		return -EBADMSG;
-	walk(in, sink);
+	add_content(sink, &content);
 	return 0;
 }
 

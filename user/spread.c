@@ -32,23 +32,15 @@ void hist_add_difference(struct hist *sum, const struct hist *after, const struc
 		sum->bucket[i] += after->bucket[i] - before->bucket[i];
 }
 
-/* Nearest rank: the smallest bucket that has at least this share of the values at or below it. */
-static double percentile(const struct hist *hist, uint64_t count, unsigned percent, uint64_t min,
-			 uint64_t max)
+/* Of a bucket, within the range of all values. */
+static double middle_of(uint32_t bucket, uint64_t min, uint64_t max)
 {
-	uint64_t rank = (count * percent + 99) / 100, seen = 0;
 	double middle;
-	uint32_t i = 0;
 
-	for (; i < HIST_BUCKETS - 1; i++) {
-		seen += hist->bucket[i];
-		if (seen >= rank)
-			break;
-	}
-	if (i == HIST_BUCKETS - 1) /* it has no upper end */
-		middle = (double)hist_lower(i);
+	if (bucket == HIST_BUCKETS - 1) /* it has no upper end */
+		middle = (double)hist_lower(bucket);
 	else
-		middle = ((double)hist_lower(i) + (double)(hist_upper(i) - 1)) / 2;
+		middle = ((double)hist_lower(bucket) + (double)bucket_last(bucket)) / 2;
 	if (middle < (double)min)
 		return (double)min;
 	return middle > (double)max ? (double)max : middle;
@@ -57,8 +49,13 @@ static double percentile(const struct hist *hist, uint64_t count, unsigned perce
 struct spread spread_of(const struct hist *hist, uint64_t min, uint64_t max, uint64_t unit_ns)
 {
 	struct spread spread = {.available = true, .count = hist_count(hist)};
-	uint32_t first = 0, last = HIST_BUCKETS - 1;
+	const struct {
+		unsigned percent;
+		double *ret_ns;
+	} ranks[] = {{50, &spread.p50_ns}, {95, &spread.p95_ns}, {99, &spread.p99_ns}};
+	uint32_t first = 0, last = HIST_BUCKETS - 1, at;
 	double unit = (double)unit_ns;
+	uint64_t seen;
 
 	if (spread.count == 0)
 		return spread;
@@ -74,8 +71,16 @@ struct spread spread_of(const struct hist *hist, uint64_t min, uint64_t max, uin
 	spread.min_ns = (double)min * unit;
 	spread.max_ns = (double)max * unit;
 	spread.avg_ns = (double)hist->sum / (double)spread.count * unit;
-	spread.p50_ns = percentile(hist, spread.count, 50, min, max) * unit;
-	spread.p95_ns = percentile(hist, spread.count, 95, min, max) * unit;
-	spread.p99_ns = percentile(hist, spread.count, 99, min, max) * unit;
+	/* Nearest rank: the smallest bucket that has at least this share of the values at or below
+	 * it. */
+	at = first;
+	seen = hist->bucket[at];
+	for (size_t i = 0; i < sizeof(ranks) / sizeof(ranks[0]); i++) {
+		uint64_t rank = (spread.count * ranks[i].percent + 99) / 100;
+
+		while (seen < rank && at < last)
+			seen += hist->bucket[++at];
+		*ranks[i].ret_ns = middle_of(at, min, max) * unit;
+	}
 	return spread;
 }

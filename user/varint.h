@@ -30,6 +30,10 @@ static inline bool varint_get(struct varint_reader *reader, uint64_t *ret_value)
 {
 	uint64_t value = 0;
 
+	if (reader->at < reader->end && *reader->at < 0x80) { /* most of them */
+		*ret_value = *reader->at++;
+		return true;
+	}
 	for (unsigned shift = 0; reader->at < reader->end && shift < 64; shift += 7) {
 		uint8_t byte = *reader->at++;
 

@@ -7,11 +7,16 @@
 #include <string.h>
 
 #include "csv.h"
+#include "json_line.h"
 #include "json_maker.h"
 
 #define NS_S 1000000000ll
 #define NS_MS 1000000ll
 #define COLUMN_MAX 64
+/* As json_maker.h has them. */
+#define MS_DECIMALS 6
+#define S_DECIMALS 3
+#define RATE_DECIMALS 4
 /* 15 digits: every rounded number comes out as it was rounded. */
 #define COMPACT (JSON_COMPACT | JSON_REAL_PRECISION(15))
 
@@ -187,7 +192,9 @@ static int sheet_add(struct sheet *sheet, struct maker *m, json_t *row)
 	return err;
 }
 
-/* --- points --- */
+/* --- points: an answer has up to 2 000 of them --- */
+
+#define LINE_SIZE 8192 /* a point whose numbers are all as long as they can be needs half of it */
 
 static struct spread spread_of_point(const struct point *point, enum point_hist which)
 {
@@ -201,92 +208,157 @@ static bool is_whole(enum sheet_part part)
 	return part == PART_WHOLE;
 }
 
-static void put_spread(struct maker *m, json_t *parent, const char *key, const struct point *point,
-		       enum point_hist which, bool known)
+static void line_count_if(struct json_line *line, const char *key, bool known, uint64_t count)
 {
-	struct spread spread = {0};
-
 	if (known)
-		spread = spread_of_point(point, which);
-	put_latency(m, parent, key, &spread);
+		line_count(line, key, count);
+	else
+		line_null(line, key);
 }
 
-static void put_point_connections(struct maker *m, json_t *row, const struct point *point,
-				  enum sheet_part part)
+static void line_number_if(struct json_line *line, const char *key, bool known, double value,
+			   unsigned decimals)
 {
-	const struct point_counts *n = &point->counts;
-	json_t *connections = put_object(m, row, "connections");
-	bool known = part <= PART_USER;
-
-	put_count_if(m, connections, "total", known, n->active);
-	put_count_if(m, connections, "peak", known && part != PART_USER, n->peak);
-	put_count_if(m, connections, "created", known, n->n.opened);
-	put_count_if(m, connections, "closed", known, n->n.closed);
-	put_spread(m, connections, "handshake", point, POINT_HANDSHAKE, is_whole(part));
+	line_number(line, key, known ? value : NAN, decimals);
 }
 
-static void put_point_messages(struct maker *m, json_t *row, const struct point *point,
-			       double covered_s, enum sheet_part part, bool has_queue_wait)
+/* As put_latency, without its brace at the end. */
+static void line_spread_open(struct json_line *line, const char *key, const struct spread *spread)
+{
+	const struct {
+		const char *key;
+		double ns;
+	} rows[] = {
+		{"p50", spread->p50_ns}, {"p95", spread->p95_ns}, {"p99", spread->p99_ns},
+		{"avg", spread->avg_ns}, {"min", spread->min_ns}, {"max", spread->max_ns},
+	};
+
+	line_open(line, key);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		line_number_if(line, rows[i].key, spread->count, rows[i].ns / 1e6, MS_DECIMALS);
+	line_count(line, "count", spread->count);
+}
+
+static void line_spread(struct json_line *line, const char *key, const struct point *point,
+			enum point_hist which, bool known)
+{
+	struct spread spread;
+
+	if (!known) {
+		line_null(line, key);
+		return;
+	}
+	spread = spread_of_point(point, which);
+	line_spread_open(line, key, &spread);
+	line_close(line);
+}
+
+/* With the share of the messages that it is of. */
+static void line_reply_latency(struct json_line *line, const struct point *point, bool known)
 {
 	const struct server_counters_fields *n = &point->counts.n;
-	json_t *messages = put_object(m, row, "messages"), *object;
+	struct spread spread;
+
+	if (!known) {
+		line_null(line, "latency");
+		return;
+	}
+	spread = spread_of_point(point, POINT_LATENCY);
+	line_spread_open(line, "latency", &spread);
+	line_number_if(line, "timed_share", n->received, (double)n->timed / (double)n->received,
+		       RATE_DECIMALS);
+	line_count(line, "timed", n->timed);
+	line_count(line, "received", n->received);
+	line_close(line);
+}
+
+static void line_duration(struct json_line *line, const struct point *point, bool known)
+{
+	struct spread spread;
+
+	if (!known) {
+		line_null(line, "connection_duration");
+		return;
+	}
+	spread = spread_of_point(point, POINT_DURATION);
+	line_open(line, "connection_duration");
+	line_number_if(line, "avg", spread.count, spread.avg_ns / 1e9, S_DECIMALS);
+	line_number_if(line, "median", spread.count, spread.p50_ns / 1e9, S_DECIMALS);
+	line_number_if(line, "min", spread.count, spread.min_ns / 1e9, S_DECIMALS);
+	line_number_if(line, "max", spread.count, spread.max_ns / 1e9, S_DECIMALS);
+	line_count(line, "count", spread.count);
+	line_close(line);
+}
+
+static void line_connections(struct json_line *line, const struct point *point,
+			     enum sheet_part part)
+{
+	const struct point_counts *n = &point->counts;
+	bool known = part <= PART_USER;
+
+	line_open(line, "connections");
+	line_count_if(line, "total", known, n->active);
+	line_count_if(line, "peak", known && part != PART_USER, n->peak);
+	line_count_if(line, "created", known, n->n.opened);
+	line_count_if(line, "closed", known, n->n.closed);
+	line_spread(line, "handshake", point, POINT_HANDSHAKE, is_whole(part));
+	line_close(line);
+}
+
+static void line_messages(struct json_line *line, const struct point *point, double covered_s,
+			  enum sheet_part part, bool has_queue_wait)
+{
+	const struct server_counters_fields *n = &point->counts.n;
 	bool known = part <= PART_TYPE, timed = known && part != PART_USER;
 	uint64_t all = part == PART_TEXT     ? n->text
 		       : part == PART_BINARY ? n->binary
 					     : n->received + n->sent;
 
-	put(m, messages, "rate", covered_s > 0 ? per_time((double)all / covered_s) : json_null());
-	put_count_if(m, messages, "received", known, n->received);
-	put_count_if(m, messages, "sent", known, n->sent);
-	put_count_if(m, messages, "bytes_received", known, n->bytes_received);
-	put_count_if(m, messages, "bytes_sent", known, n->bytes_sent);
-	object = put_object(m, messages, "by_type");
-	put_count_if(m, object, "text", is_whole(part) || part == PART_TEXT, n->text);
-	put_count_if(m, object, "binary", is_whole(part) || part == PART_BINARY, n->binary);
-	put_object(m, messages, "types");
-	put_spread(m, messages, "latency", point, POINT_LATENCY, timed);
-	object = json_object_get(messages, "latency");
-	if (timed && json_is_object(object)) {
-		put(m, object, "timed_share",
-		    n->received ? per_time((double)n->timed / (double)n->received) : json_null());
-		put_count(m, object, "timed", n->timed);
-		put_count(m, object, "received", n->received);
-	}
-	put_spread(m, messages, "queue_wait", point, POINT_QUEUE_WAIT,
-		   is_whole(part) && has_queue_wait);
-	put_spread(m, messages, "ping_rtt", point, POINT_PING_RTT, is_whole(part));
-	object = put_object(m, messages, "unpaired");
-	put_count_if(m, object, "push", is_whole(part), n->push);
-	put_count_if(m, object, "ambiguous", is_whole(part), n->ambiguous);
-	put_count_if(m, object, "unanswered", is_whole(part), n->unanswered);
+	line_open(line, "messages");
+	line_number_if(line, "rate", covered_s > 0, (double)all / covered_s, RATE_DECIMALS);
+	line_count_if(line, "received", known, n->received);
+	line_count_if(line, "sent", known, n->sent);
+	line_count_if(line, "bytes_received", known, n->bytes_received);
+	line_count_if(line, "bytes_sent", known, n->bytes_sent);
+	line_open(line, "by_type");
+	line_count_if(line, "text", is_whole(part) || part == PART_TEXT, n->text);
+	line_count_if(line, "binary", is_whole(part) || part == PART_BINARY, n->binary);
+	line_close(line);
+	line_open(line, "types");
+	line_close(line);
+	line_reply_latency(line, point, timed);
+	line_spread(line, "queue_wait", point, POINT_QUEUE_WAIT, is_whole(part) && has_queue_wait);
+	line_spread(line, "ping_rtt", point, POINT_PING_RTT, is_whole(part));
+	line_open(line, "unpaired");
+	line_count_if(line, "push", is_whole(part), n->push);
+	line_count_if(line, "ambiguous", is_whole(part), n->ambiguous);
+	line_count_if(line, "unanswered", is_whole(part), n->unanswered);
+	line_close(line);
+	line_close(line);
 }
 
-static void put_point_errors(struct maker *m, json_t *row, const struct point_counts *counts,
-			     double covered_s, bool known)
+static void line_errors(struct json_line *line, const struct point_counts *counts, double covered_s,
+			bool known)
 {
-	json_t *errors = put_object(m, row, "errors"), *by_type;
-
-	put_count_if(m, errors, "total", known, counts->errors);
-	by_type = put_object(m, errors, "by_type");
+	line_open(line, "errors");
+	line_count_if(line, "total", known, counts->errors);
+	line_open(line, "by_type");
 	for (int type = ERROR_NONE + 1; known && type < NR_ERROR_TYPES; type++)
 		if (counts->by_type[type])
-			put_count(m, by_type, error_key(type), counts->by_type[type]);
-	put(m, errors, "rate",
-	    known && covered_s > 0 ? per_time((double)counts->errors / covered_s * 60)
-				   : json_null());
+			line_count(line, error_key(type), counts->by_type[type]);
+	line_close(line);
+	line_number_if(line, "rate", known && covered_s > 0,
+		       (double)counts->errors / covered_s * 60, RATE_DECIMALS);
+	line_close(line);
 }
 
-static void put_sum(struct maker *m, json_t *row, const struct point *sum, double covered_s,
-		    enum sheet_part part, bool has_queue_wait)
+static void line_sum(struct json_line *line, const struct point *sum, double covered_s,
+		     enum sheet_part part, bool has_queue_wait)
 {
-	struct spread duration = {0};
-
-	put_point_connections(m, row, sum, part);
-	put_point_messages(m, row, sum, covered_s, part, has_queue_wait);
-	put_point_errors(m, row, &sum->counts, covered_s, is_whole(part) || part == PART_CHANNEL);
-	if (is_whole(part))
-		duration = spread_of_point(sum, POINT_DURATION);
-	put_duration(m, row, "connection_duration", &duration);
+	line_connections(line, sum, part);
+	line_messages(line, sum, covered_s, part, has_queue_wait);
+	line_errors(line, &sum->counts, covered_s, is_whole(part) || part == PART_CHANNEL);
+	line_duration(line, sum, is_whole(part));
 }
 
 static uint64_t ns_of(int64_t time_s)
@@ -298,12 +370,23 @@ int sheet_point(struct sheet *sheet, const struct history_point *point, enum she
 		bool has_queue_wait)
 {
 	struct maker m = {0};
-	json_t *row = json_object();
+	struct json_line line;
+	char text[LINE_SIZE];
+	size_t len;
 
-	put_time(&m, row, "timestamp", ns_of(point->time_s));
-	put(&m, row, "covered_seconds", real(point->covered_s, 1e3));
-	put_sum(&m, row, point->sum, point->covered_s, part, has_queue_wait);
-	return sheet_add(sheet, &m, row);
+	line_begin(&line, text, sizeof(text));
+	line_open(&line, NULL);
+	line_time(&line, "timestamp", point->time_s);
+	line_number(&line, "covered_seconds", point->covered_s, S_DECIMALS);
+	line_sum(&line, point->sum, point->covered_s, part, has_queue_wait);
+	line_close(&line);
+	len = line_end(&line, text);
+	if (sheet->csv) /* its columns are members of a row */
+		return sheet_add(sheet, &m, json_loadb(text, len, 0, NULL));
+	if (!len)
+		return -ENOMEM;
+	fputs(sheet->rows++ ? ",\n" : "\n", sheet->out);
+	return fwrite(text, 1, len, sheet->out) == len ? 0 : -ENOMEM;
 }
 
 /* --- heatmap --- */
@@ -484,6 +567,20 @@ int sheet_error(struct sheet *sheet, const struct error_entry *e)
 	return sheet_add(sheet, &m, row);
 }
 
+static void put_series_errors(struct maker *m, json_t *row, const struct point_counts *counts,
+			      double covered_s)
+{
+	json_t *errors = put_object(m, row, "errors"), *by_type;
+
+	put_count(m, errors, "total", counts->errors);
+	by_type = put_object(m, errors, "by_type");
+	for (int type = ERROR_NONE + 1; type < NR_ERROR_TYPES; type++)
+		if (counts->by_type[type])
+			put_count(m, by_type, error_key(type), counts->by_type[type]);
+	put(m, errors, "rate",
+	    covered_s > 0 ? per_time((double)counts->errors / covered_s * 60) : json_null());
+}
+
 int sheet_series(struct sheet *sheet, const struct series_total *total)
 {
 	const struct point_counts *n = &total->counts;
@@ -508,7 +605,7 @@ int sheet_series(struct sheet *sheet, const struct series_total *total)
 	put_count(&m, object, "bytes_received", n->n.bytes_received);
 	put_count(&m, object, "bytes_sent", n->n.bytes_sent);
 	put_latency(&m, object, "latency", &total->latency);
-	put_point_errors(&m, row, n, covered_s, true);
+	put_series_errors(&m, row, n, covered_s);
 	return sheet_add(sheet, &m, row);
 }
 
@@ -755,10 +852,16 @@ static json_t *side(struct maker *m, const struct store_total *total, enum sheet
 		    bool has_queue_wait)
 {
 	const struct server_counters_fields *n = &total->sum.counts.n;
-	json_t *object = json_object();
 	double s = total->covered_s;
+	struct json_line line;
+	char text[LINE_SIZE];
+	json_t *object;
 
-	put_sum(m, object, &total->sum, s, part, has_queue_wait);
+	line_begin(&line, text, sizeof(text));
+	line_open(&line, NULL);
+	line_sum(&line, &total->sum, s, part, has_queue_wait);
+	line_close(&line);
+	object = json_loadb(text, line_end(&line, text), 0, NULL);
 	put(m, json_object_get(object, "connections"), "created_rate",
 	    s > 0 ? per_time((double)n->opened / s) : json_null());
 	return object;

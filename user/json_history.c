@@ -44,7 +44,8 @@ static void each_column(enum sheet_of of, void (*each)(const char *column, void 
 		size_t len = strcspn(at, " ");
 		char column[COLUMN_MAX];
 
-		snprintf(column, sizeof(column), "%.*s", (int)len, at);
+		memcpy(column, at, len);
+		column[len] = '\0';
 		if (at[len - 1] != '*')
 			each(column, ctx);
 		for (int type = ERROR_NONE + 1; at[len - 1] == '*' && type < NR_ERROR_TYPES;
@@ -78,7 +79,8 @@ static const json_t *member(const json_t *row, const char *column)
 	while (row && *column) {
 		size_t len = strcspn(column, ".");
 
-		snprintf(key, sizeof(key), "%.*s", (int)len, column);
+		memcpy(key, column, len);
+		key[len] = '\0';
 		row = json_object_get(row, key);
 		column += len + (column[len] == '.');
 	}
@@ -87,10 +89,19 @@ static const json_t *member(const json_t *row, const char *column)
 
 static void print_value(FILE *out, const json_t *value)
 {
+	struct json_line line;
+	char text[64];
+
+	line_begin(&line, text, sizeof(text));
 	if (json_is_string(value))
 		csv_text(out, json_string_value(value));
-	else if (value && !json_is_null(value))
-		json_dumpf(value, out, JSON_ENCODE_ANY | COMPACT);
+	else if (json_is_integer(value))
+		fprintf(out, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+	else if (json_is_real(value)) /* none has more decimals */
+		line_number(&line, NULL, json_real_value(value), MS_DECIMALS);
+	else if (json_is_boolean(value))
+		fputs(json_is_true(value) ? "true" : "false", out);
+	fwrite(text, 1, line_end(&line, text), out);
 }
 
 static void print_member(const char *column, void *ctx)
@@ -192,9 +203,19 @@ static int sheet_add(struct sheet *sheet, struct maker *m, json_t *row)
 	return err;
 }
 
-/* --- points: an answer has up to 2 000 of them --- */
+/* --- rows that are written straight: an answer has up to 2 000 of them --- */
 
-#define LINE_SIZE 8192 /* a point whose numbers are all as long as they can be needs half of it */
+#define LINE_SIZE 16384 /* more than a row takes whose numbers are all as long as they can be */
+
+static int sheet_add_line(struct sheet *sheet, const char *text, size_t len)
+{
+	if (!len)
+		return -ENOMEM;
+	fputs(sheet->rows++ ? ",\n" : "\n", sheet->out);
+	return fwrite(text, 1, len, sheet->out) == len ? 0 : -ENOMEM;
+}
+
+/* --- points --- */
 
 static struct spread spread_of_point(const struct point *point, enum point_hist which)
 {
@@ -383,10 +404,7 @@ int sheet_point(struct sheet *sheet, const struct history_point *point, enum she
 	len = line_end(&line, text);
 	if (sheet->csv) /* its columns are members of a row */
 		return sheet_add(sheet, &m, json_loadb(text, len, 0, NULL));
-	if (!len)
-		return -ENOMEM;
-	fputs(sheet->rows++ ? ",\n" : "\n", sheet->out);
-	return fwrite(text, 1, len, sheet->out) == len ? 0 : -ENOMEM;
+	return sheet_add_line(sheet, text, len);
 }
 
 /* --- heatmap --- */
@@ -405,54 +423,63 @@ static int heat_line(struct sheet *sheet, int64_t time_s, const json_t *cell)
 	return sheet_add(sheet, &m, row);
 }
 
-/* [from, to, count], milliseconds */
-static json_t *heat_cell(struct maker *m, double low_ns, double high_ns, uint64_t count)
-{
-	json_t *cell = json_array();
-
-	if (json_array_append_new(cell, milliseconds(low_ns)) ||
-	    json_array_append_new(cell, milliseconds(high_ns)) ||
-	    json_array_append_new(cell, json_integer((json_int_t)count)))
-		m->failed = true;
-	return cell;
-}
-
-static json_t *heat_cells(struct maker *m, const struct hist *hist)
+/* [from, to, count] of each cell that is not empty, milliseconds. */
+static void line_cells(struct json_line *line, const struct hist *hist)
 {
 	const uint32_t step = HIST_SUB / HEAT_SUB;
-	json_t *cells = json_array();
 
 	for (uint32_t i = 0; i < HIST_BUCKETS; i += step) {
 		uint64_t count = 0;
 
 		for (uint32_t k = 0; k < step; k++)
 			count += hist->bucket[i + k];
-		if (count && json_array_append_new(
-				     cells, heat_cell(m, (double)hist_lower(i),
-						      (double)hist_upper(i + step - 1), count)))
-			m->failed = true;
+		if (!count)
+			continue;
+		line_list(line, NULL);
+		line_number(line, NULL, (double)hist_lower(i) / 1e6, MS_DECIMALS);
+		line_number(line, NULL, (double)hist_upper(i + step - 1) / 1e6, MS_DECIMALS);
+		line_count(line, NULL, count);
+		line_list_end(line);
 	}
-	return cells;
+}
+
+/* A line of CSV a cell. */
+static int heat_lines(struct sheet *sheet, int64_t time_s, const json_t *row)
+{
+	const json_t *cells = json_object_get(row, "buckets");
+	int err = 0;
+
+	for (size_t i = 0; !err && i < json_array_size(cells); i++)
+		err = heat_line(sheet, time_s, json_array_get(cells, i));
+	return err;
 }
 
 int sheet_heat(struct sheet *sheet, const struct history_point *point, bool known)
 {
 	const struct hist *hist = &point->sum->hist[POINT_LATENCY];
-	struct maker m = {0};
-	json_t *cells = known ? heat_cells(&m, hist) : json_null(), *row;
-	int err = 0;
+	char text[LINE_SIZE];
+	struct json_line line;
+	json_t *row;
+	int err;
 
-	if (sheet->csv) {
-		for (size_t i = 0; known && !err && i < json_array_size(cells); i++)
-			err = heat_line(sheet, point->time_s, json_array_get(cells, i));
-		json_decref(cells);
-		return m.failed ? -ENOMEM : err;
+	line_begin(&line, text, sizeof(text));
+	line_open(&line, NULL);
+	line_time(&line, "timestamp", point->time_s);
+	if (known) {
+		line_list(&line, "buckets");
+		line_cells(&line, hist);
+		line_list_end(&line);
+	} else {
+		line_null(&line, "buckets");
 	}
-	row = json_object();
-	put_time(&m, row, "timestamp", ns_of(point->time_s));
-	put(&m, row, "buckets", cells);
-	put_count_if(&m, row, "count", known, hist_count(hist));
-	return sheet_add(sheet, &m, row);
+	line_count_if(&line, "count", known, hist_count(hist));
+	line_close(&line);
+	if (!sheet->csv)
+		return sheet_add_line(sheet, text, line_end(&line, text));
+	row = json_loadb(text, line_end(&line, text), 0, NULL);
+	err = row ? heat_lines(sheet, point->time_s, row) : -ENOMEM;
+	json_decref(row);
+	return err;
 }
 
 /* --- rows --- */

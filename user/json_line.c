@@ -51,17 +51,37 @@ static void put_digits(struct json_line *line, uint64_t number, unsigned least)
 	put_bytes(line, at, (size_t)(digits + sizeof(digits) - at));
 }
 
-void line_open(struct json_line *line, const char *key)
+static void open_with(struct json_line *line, const char *key, const char *bracket)
 {
 	put_key(line, key);
-	put_bytes(line, "{", 1);
+	put_bytes(line, bracket, 1);
 	line->first = true;
+}
+
+static void close_with(struct json_line *line, const char *bracket)
+{
+	put_bytes(line, bracket, 1);
+	line->first = false;
+}
+
+void line_open(struct json_line *line, const char *key)
+{
+	open_with(line, key, "{");
 }
 
 void line_close(struct json_line *line)
 {
-	put_bytes(line, "}", 1);
-	line->first = false;
+	close_with(line, "}");
+}
+
+void line_list(struct json_line *line, const char *key)
+{
+	open_with(line, key, "[");
+}
+
+void line_list_end(struct json_line *line)
+{
+	close_with(line, "]");
 }
 
 void line_null(struct json_line *line, const char *key)
@@ -73,7 +93,8 @@ void line_null(struct json_line *line, const char *key)
 void line_count(struct json_line *line, const char *key, uint64_t count)
 {
 	put_key(line, key);
-	put_digits(line, count, 1);
+	/* more than readers of JSON hold comes from a damaged file only */
+	put_digits(line, count > INT64_MAX ? INT64_MAX : count, 1);
 }
 
 void line_number(struct json_line *line, const char *key, double value, unsigned decimals)
@@ -90,7 +111,7 @@ void line_number(struct json_line *line, const char *key, double value, unsigned
 		return;
 	}
 	if (scaled >= 0x1p63) { /* too large to have decimals */
-		put_bytes(line, text, (size_t)snprintf(text, sizeof(text), "%.17g", value));
+		put_bytes(line, text, (size_t)snprintf(text, sizeof(text), "%.16e", value));
 		return;
 	}
 	if (value < 0 && scaled > 0)

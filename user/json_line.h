@@ -23,9 +23,11 @@ void line_begin(struct json_line *ret_line, char *text, size_t size);
 /* The length; 0: it was full. */
 size_t line_end(struct json_line *line, const char *text);
 
-/* key NULL: the row itself */
+/* key NULL: the row itself, or an element of a list */
 void line_open(struct json_line *line, const char *key); /* an object */
 void line_close(struct json_line *line);
+void line_list(struct json_line *line, const char *key);
+void line_list_end(struct json_line *line);
 void line_null(struct json_line *line, const char *key);
 void line_count(struct json_line *line, const char *key, uint64_t count);
 /* Rounded to so many decimals, of which trailing zeros are left out but the first; at most 9. */

@@ -48,9 +48,12 @@ static inline json_t *put_object(struct maker *m, json_t *parent, const char *ke
 	return object;
 }
 
+/* null what is not known: JSON has no NaN, and jansson makes none. */
 static inline json_t *real(double value, double steps)
 {
-	return json_real(round(value * steps) / steps);
+	double rounded = round(value * steps) / steps;
+
+	return isfinite(rounded) ? json_real(rounded) : json_null();
 }
 
 /* Six digits after the point keep every nanosecond of a millisecond. */

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause
-/* json_line.c: the same numbers as jansson writes, and rows of points that jansson reads. */
-#include <jansson.h>
+/* json_line.c: numbers as jansson writes them, and braces that close. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "check.h"
 #include "guard.h"
-#include "json_history.h"
 #include "json_line.h"
 #include "random.h"
 
@@ -129,75 +127,12 @@ static void test_a_row_that_finds_no_room_says_so(void **state)
 	guard_free(&guard);
 }
 
-static void fill(struct point *point, uint64_t count, uint64_t value)
-{
-	point_reset(point);
-	for (size_t i = 0; i < sizeof(point->counts) / sizeof(uint64_t); i++)
-		((uint64_t *)&point->counts)[i] = count;
-	for (size_t i = 0; i < NR_POINT_HISTS; i++) {
-		point->hist[i].bucket[hist_bucket(value)] = count;
-		point->hist[i].sum = value;
-		point->min[i] = point->max[i] = value;
-	}
-}
-
-/* The answer's only row. */
-static json_t *row_of(const struct point *point, double covered_s, enum sheet_part part)
-{
-	struct history_point history = {
-		.time_s = 1764079500, .step_s = 10, .covered_s = covered_s, .sum = point};
-	struct sheet_head head = {.to_s = 10, .store = "ok", .step_s = 10};
-	struct sheet *sheet = sheet_new(SHEET_POINTS, false, true);
-	json_error_t error;
-	json_t *root, *row;
-	size_t len;
-	char *text;
-
-	assert_int_equal(sheet_point(sheet, &history, part, true), 0);
-	text = sheet_text(sheet, &head, &len);
-	assert_non_null(text);
-	root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);
-	if (!root)
-		fail_msg("%s at %d of %s", error.text, error.position, text);
-	row = json_incref(json_array_get(json_object_get(root, "data"), 0));
-	json_decref(root);
-	free(text);
-	return row;
-}
-
-static void test_point(void **state)
-{
-	static const uint64_t values[] = {0, 1, 1000000, UINT64_MAX - 1};
-	static const double covered[] = {0, 10, 300.001};
-	static struct point point;
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++)
-		for (size_t k = 0; k < sizeof(covered) / sizeof(covered[0]); k++)
-			for (enum sheet_part part = PART_WHOLE; part <= PART_BINARY; part++) {
-				json_t *row, *messages;
-
-				fill(&point, values[i], values[i]);
-				row = row_of(&point, covered[k], part);
-				messages = json_object_get(row, "messages");
-				assert_int_equal(json_object_size(row), 6);
-				assert_true(
-					covered[k] > 0
-						? json_is_real(json_object_get(messages, "rate"))
-						: json_is_null(json_object_get(messages, "rate")));
-				assert_true(json_is_null(json_object_get(messages, "received")) ==
-					    (part > PART_TYPE));
-				json_decref(row);
-			}
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		SENTENCE("any number is what rounding makes of it", test_rounding),
 		SENTENCE("commas are where they belong", test_commas),
 		SENTENCE("a row that finds no room says so", test_a_row_that_finds_no_room_says_so),
-		SENTENCE("a point is a row, however large its numbers", test_point),
 	};
 
 	return check_run("json_line", check_row, rows, sizeof(rows[0]), COUNT(rows), tests,

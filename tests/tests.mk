@@ -131,9 +131,10 @@ corpus-merge: fuzz-targets ## adds to tests/corpus what build/corpus covers and 
 
 $(BUILD)/tests/unit/test_store_file $(BUILD)/asan/tests/unit/test_store_file: | $(SCHEMA)
 
-STORE_PROGRAMS := $(BUILD)/tests/store/faults $(BUILD)/tests/store/store_fill
+STORE_PROGRAMS := $(BUILD)/tests/store/faults $(BUILD)/tests/store/weeks $(BUILD)/tests/store/store_fill
 
 $(BUILD)/tests/store/faults: tests/store/faults.c $(UNIT_OBJECTS)
+$(BUILD)/tests/store/weeks: tests/store/weeks.c $(UNIT_OBJECTS)
 $(BUILD)/tests/store/store_fill: tests/bench/store_fill.c $(UNIT_OBJECTS)
 
 $(STORE_PROGRAMS):

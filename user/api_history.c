@@ -102,22 +102,26 @@ static int finish(struct answer *answer, int err)
 
 /* --- points --- */
 
-/* text and binary are counted by server, not kept as series of their own. */
+/* SPEC 5: as long as no rule names others. The kernel counts them by server, in both directions. */
+static const struct {
+	const char *type;
+	enum sheet_part part;
+} message_types[] = {{"text", PART_TEXT}, {"binary", PART_BINARY}};
+
 static void take_part(struct answer *answer)
 {
 	struct store_filter *filter = &answer->ask.filter;
+	const char *type = answer->ask.type;
 
 	if (filter->user)
 		answer->part = PART_USER;
-	else if (filter->type && !filter->channel && !strcmp(filter->type, "text"))
-		answer->part = PART_TEXT;
-	else if (filter->type && !filter->channel && !strcmp(filter->type, "binary"))
-		answer->part = PART_BINARY;
-	else if (filter->type)
-		answer->part = PART_TYPE;
 	else if (filter->channel)
 		answer->part = PART_CHANNEL;
+	for (size_t i = 0; type && i < sizeof(message_types) / sizeof(message_types[0]); i++)
+		if (!strcmp(type, message_types[i].type))
+			answer->part = message_types[i].part;
 	answer->head.filter = filter;
+	answer->head.type = type;
 	answer->head.partial = filter->user != NULL;
 }
 
@@ -126,12 +130,14 @@ static void take_part(struct answer *answer)
 static int refuse_mixture(struct answer *answer, int *ret_err)
 {
 	const struct store_filter *filter = &answer->ask.filter;
-	const char *why = NULL;
+	const char *type = answer->ask.type, *why = NULL;
 
-	if (filter->user && (filter->server || filter->channel || filter->type))
+	if (filter->user && (filter->server || filter->channel || type))
 		why = "history knows a user's counts over all servers: give user alone";
-	else if (filter->type && filter->channel)
+	else if (type && filter->channel)
 		why = "history knows types by server, not by channel: give type or channel";
+	else if (type && answer->part != PART_TEXT && answer->part != PART_BINARY)
+		why = "type takes text or binary: messages are not counted by other types";
 	if (!why)
 		return 0;
 	sheet_free(answer->sheet);
@@ -143,8 +149,8 @@ static int ask_points(struct answer *answer,
 		      int (*point)(const struct history_point *point, void *ctx))
 {
 	const struct ask *ask = &answer->ask;
-	struct store_filter filter = ask->filter;
-	struct history_query query = {.from_s = ask->span.from_s, .to_s = ask->span.to_s};
+	struct history_query query = {
+		.from_s = ask->span.from_s, .to_s = ask->span.to_s, .filter = ask->filter};
 
 	query.step_s = store_step(query.from_s, query.to_s, ask->step_s);
 	if (ask->hours) { /* whole steps, the last one not over yet: 24 hours are 288 points */
@@ -154,9 +160,6 @@ static int ask_points(struct answer *answer,
 	answer->head.from_s = query.from_s;
 	answer->head.to_s = query.to_s;
 	answer->head.hours = ask->hours;
-	if (answer->part == PART_TEXT || answer->part == PART_BINARY)
-		filter.type = NULL;
-	query.filter = filter;
 	answer->head.step_s = query.step_s;
 	return store_history(answer->store, &query, point, answer, &answer->head.step_s);
 }
@@ -365,7 +368,7 @@ static int just_closed(const struct closed_connection *c, void *ctx)
 
 static struct rows_query rows_of(const struct ask *ask, int error)
 {
-	struct rows_query query = {
+	return (struct rows_query){
 		.from_s = ask->span.from_s,
 		.to_s = ask->span.to_s,
 		.filter = ask->filter,
@@ -376,9 +379,6 @@ static struct rows_query rows_of(const struct ask *ask, int error)
 		.offset = ask->offset,
 		.limit = ask->limit,
 	};
-
-	query.filter.type = NULL;
-	return query;
 }
 
 static int take_all_open(struct answer *answer, struct open_rows *open)
@@ -650,12 +650,13 @@ int errors_get(struct call *call)
 
 	if (begin(&answer, call, &form, SHEET_ERRORS, &err))
 		return err;
-	if (answer.ask.filter.type) {
-		type = error_of_key(answer.ask.filter.type);
+	if (answer.ask.type) {
+		type = error_of_key(answer.ask.type);
 		if (type < 0)
 			return refuse_type(&answer);
 	}
 	answer.head.filter = &answer.ask.filter;
+	answer.head.type = answer.ask.type;
 	answer.head.has_total = true;
 	answer.ask.state = ASK_STATE_CLOSED; /* none is open */
 	if (is_export(&answer.ask))
@@ -952,7 +953,7 @@ static int table_point(const struct history_point *point, void *ctx)
 
 int history_local(struct call *call)
 {
-	static const struct ask_form form = {.keys = ASK_SPAN | ASK_FILTER | ASK_TYPE | LOCAL_KEYS,
+	static const struct ask_form form = {.keys = ASK_SPAN | ASK_FILTER | LOCAL_KEYS,
 					     .hours_default = 24};
 	struct history_query query;
 	struct history_table *table;

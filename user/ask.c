@@ -194,7 +194,7 @@ static int take(const struct look *look, const struct ask_form *form, enum ask_a
 		take_user(look, ask);
 		break;
 	case ASK_AT_TYPE:
-		ask->filter.type = look->value;
+		ask->type = look->value;
 		break;
 	case ASK_AT_SEARCH:
 		ask->search = look->value;

@@ -57,6 +57,7 @@ struct ask {
 	unsigned hours; /* 0: from and to say it */
 	int64_t step_s; /* 0: not given */
 	struct store_filter filter;
+	const char *type;           /* of message, or of error */
 	char user[LABEL_USER_SIZE]; /* what filter.user points to, if the user can be somebody */
 	const char *search;
 	enum ask_state state;

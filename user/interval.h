@@ -24,10 +24,10 @@
 
 /* On disk by number: add at the end only. X(NAME, key) */
 #define SERIES_KINDS(X)                                                                            \
-	X(TOTAL, "total")       /* all servers, without upstream; no labels */                     \
-	X(SERVER, "server")     /* server */                                                       \
-	X(CHANNEL, "channel")   /* server and channel */                                           \
-	X(TYPE, "type")         /* server and message type */                                      \
+	X(TOTAL, "total")     /* all servers, without upstream; no labels */                       \
+	X(SERVER, "server")   /* server */                                                         \
+	X(CHANNEL, "channel") /* server and channel */                                             \
+	X(TYPE, "type")       /* server and message type; none yet: text and binary are counts */  \
 	X(UPSTREAM, "upstream") /* no labels */
 #define X(NAME, key) SERIES_##NAME,
 enum series_kind { SERIES_KINDS(X) NR_SERIES_KINDS };

@@ -229,6 +229,11 @@ static bool is_whole(enum sheet_part part)
 	return part == PART_WHOLE;
 }
 
+static bool is_typed(enum sheet_part part)
+{
+	return part == PART_TEXT || part == PART_BINARY;
+}
+
 static void line_count_if(struct json_line *line, const char *key, bool known, uint64_t count)
 {
 	if (known)
@@ -326,21 +331,40 @@ static void line_connections(struct json_line *line, const struct point *point,
 	line_close(line);
 }
 
+static uint64_t count_of_type(const struct server_counters_fields *n, enum sheet_part part)
+{
+	return part == PART_TEXT ? n->text : n->binary;
+}
+
+/* What is known of a type: of none of its messages all is. */
+static const struct point *point_of(const struct point *sum, enum sheet_part part)
+{
+	static const struct point none;
+
+	return is_typed(part) && !count_of_type(&sum->counts.n, part) ? &none : sum;
+}
+
+/* Whether all that was counted is of this type: then directions and latency are known of it. */
+static bool is_pure(const struct server_counters_fields *n, enum sheet_part part)
+{
+	return count_of_type(n, part) == n->text + n->binary &&
+	       n->text + n->binary == n->received + n->sent;
+}
+
 static void line_messages(struct json_line *line, const struct point *point, double covered_s,
 			  enum sheet_part part, bool has_queue_wait)
 {
 	const struct server_counters_fields *n = &point->counts.n;
-	bool known = part <= PART_TYPE, timed = known && part != PART_USER;
-	uint64_t all = part == PART_TEXT     ? n->text
-		       : part == PART_BINARY ? n->binary
-					     : n->received + n->sent;
+	bool known = !is_typed(part) || is_pure(n, part), timed = known && part != PART_USER;
+	uint64_t all = is_typed(part) ? count_of_type(n, part) : n->received + n->sent;
 
 	line_open(line, "messages");
 	line_number_if(line, "rate", covered_s > 0, (double)all / covered_s, RATE_DECIMALS);
 	line_count_if(line, "received", known, n->received);
 	line_count_if(line, "sent", known, n->sent);
-	line_count_if(line, "bytes_received", known, n->bytes_received);
-	line_count_if(line, "bytes_sent", known, n->bytes_sent);
+	/* also of messages that are not finished, whose type nobody counted */
+	line_count_if(line, "bytes_received", !is_typed(part), n->bytes_received);
+	line_count_if(line, "bytes_sent", !is_typed(part), n->bytes_sent);
 	line_open(line, "by_type");
 	line_count_if(line, "text", is_whole(part) || part == PART_TEXT, n->text);
 	line_count_if(line, "binary", is_whole(part) || part == PART_BINARY, n->binary);
@@ -399,7 +423,7 @@ int sheet_point(struct sheet *sheet, const struct history_point *point, enum she
 	line_open(&line, NULL);
 	line_time(&line, "timestamp", point->time_s);
 	line_number(&line, "covered_seconds", point->covered_s, S_DECIMALS);
-	line_sum(&line, point->sum, point->covered_s, part, has_queue_wait);
+	line_sum(&line, point_of(point->sum, part), point->covered_s, part, has_queue_wait);
 	line_close(&line);
 	len = line_end(&line, text);
 	if (sheet->csv) /* its columns are members of a row */
@@ -735,13 +759,13 @@ static void put_head_filter(struct maker *m, json_t *root, const struct sheet_he
 	const struct store_filter *f = head->filter;
 	json_t *filter;
 
-	if (!f || !(f->server || f->channel || f->user || f->type))
+	if (!f || !(f->server || f->channel || f->user || head->type))
 		return;
 	filter = put_object(m, root, "filter");
 	put_text(m, filter, "server", f->server);
 	put_text(m, filter, "channel", f->channel);
 	put_text(m, filter, "user", f->user);
-	put_text(m, filter, "type", f->type);
+	put_text(m, filter, "type", head->type);
 	put(m, filter, "partial", json_boolean(head->partial));
 }
 

@@ -63,7 +63,7 @@ size_t sheet_rows(const struct sheet *sheet);
 char *sheet_piece(struct sheet *sheet, size_t *ret_len);
 
 /* What the numbers of a point are of: the others have no source and are null. */
-enum sheet_part { PART_WHOLE, PART_CHANNEL, PART_USER, PART_TYPE, PART_TEXT, PART_BINARY };
+enum sheet_part { PART_WHOLE, PART_CHANNEL, PART_USER, PART_TEXT, PART_BINARY };
 
 /* Rows. 0, or -ENOMEM. */
 int sheet_point(struct sheet *sheet, const struct history_point *point, enum sheet_part part,
@@ -85,6 +85,7 @@ struct sheet_head {
 	int64_t step_s;                    /* 0: no points */
 	unsigned hours;                    /* 0: from and to were given */
 	const struct store_filter *filter; /* NULL: cannot be narrowed */
+	const char *type;                  /* of message; NULL: all */
 	bool partial;   /* a user's: only intervals in which he was among the top 100 */
 	bool has_total; /* how many rows there are without limit and offset */
 	size_t total, limit, offset;

@@ -60,19 +60,17 @@ static enum tier coarsest_for(int64_t step_s)
 static int find_series(struct feed *feed, struct db *db)
 {
 	const struct store_filter *filter = feed->filter;
-	const char *label = filter->type ? filter->type : filter->channel;
-	enum series_kind kind = filter->type      ? SERIES_TYPE
-				: filter->channel ? SERIES_CHANNEL
-				: filter->server  ? SERIES_SERVER
-						  : SERIES_TOTAL;
+	enum series_kind kind = filter->channel  ? SERIES_CHANNEL
+				: filter->server ? SERIES_SERVER
+						 : SERIES_TOTAL;
 	int64_t server = 0, label_id = 0;
 	sqlite3_stmt *find;
 	int err = 0;
 
 	if (filter->server)
 		err = table_label_find(db, filter->server, &server);
-	if (!err && label)
-		err = table_label_find(db, label, &label_id);
+	if (!err && filter->channel)
+		err = table_label_find(db, filter->channel, &label_id);
 	if (err)
 		return err == -ENOENT ? 0 : err;
 	err = db_prepare(

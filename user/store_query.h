@@ -22,7 +22,7 @@
 
 /* NULL: not narrowed. With user, only counts are known, of the top 100 of each interval. */
 struct store_filter {
-	const char *server, *channel, *user, *type;
+	const char *server, *channel, *user;
 };
 
 struct history_query {
@@ -116,12 +116,12 @@ enum rows_sort {
 };
 
 struct rows_query {
-	int64_t from_s, to_s;       /* closed, or happened */
-	struct store_filter filter; /* without type */
-	const char *search;         /* part of a label or message, whatever its case; NULL: none */
-	int error;                  /* enum error_type; -1: any */
-	enum rows_sort sort;        /* errors: ROWS_BY_TIME only */
-	bool ascending;             /* oldest, or smallest, first */
+	int64_t from_s, to_s; /* closed, or happened */
+	struct store_filter filter;
+	const char *search;  /* part of a label or message, whatever its case; NULL: none */
+	int error;           /* enum error_type; -1: any */
+	enum rows_sort sort; /* errors: ROWS_BY_TIME only */
+	bool ascending;      /* oldest, or smallest, first */
 	/*
 	 * ROWS_BY_TIME: go on behind this row; 0: from the beginning. An export asks again and
 	 * again with the key of the last row, and holds nothing open in between.

@@ -153,6 +153,16 @@ def test_points_add_up_to_what_the_client_did(running):
         equal_when_written(agent, both.tally, server=mine, **SPAN)
         equal_when_written(agent, room.tally, channel="/room/7", server=mine, **SPAN)
         equal_when_written(agent, whole.tally, errors=False, user="127.0.0.1", **SPAN)
+        # by message type: both directions together, as the contract has it
+        for kind in ("text", "binary"):
+            of_type = rows(agent, "metrics/history", type=kind, **SPAN)
+            assert sum(p["messages"]["by_type"][kind] for p in of_type) == whole.tally[f"type.{kind}"] > 0, kind
+            mine_of_type = rows(agent, "metrics/history", type=kind, server=mine, **SPAN)
+            assert sum(p["messages"]["by_type"][kind] for p in mine_of_type) == both.tally[f"type.{kind}"]
+            for p, all_of_it in zip(of_type, points):
+                m = p["messages"]
+                pure = all_of_it["messages"]["by_type"][kind] in (0, all_of_it["messages"]["received"] + all_of_it["messages"]["sent"])
+                assert (m["received"] is not None) == pure and p["connections"]["total"] is None, (p, all_of_it)
         # messages that were timed, and what the percentiles are made of
         count = sum(p["messages"]["latency"]["count"] for p in points)
         assert count == sum(p["messages"]["latency"]["timed"] for p in points) > 0
@@ -395,7 +405,9 @@ BAD = [
     ("metrics/history", {"from": "yesterday"}, "seconds since 1970"), ("metrics/history", {"to": "2026-02-30"}, "seconds since 1970"),
     ("metrics/history", {"step": "5"}, "from 10"), ("metrics/history", {"step": "10", "hours": "168"}, "at most 2000"),
     ("metrics/history", {"step": "1e3"}, "whole number"), ("metrics/history", {"window": "5m"}, "unknown parameter"),
-    ("metrics/history", {"user": "a", "server": "b"}, "user alone"), ("metrics/history", {"format": "xml"}, "json or csv"),
+    ("metrics/history", {"user": "a", "server": "b"}, "user alone"), ("metrics/history", {"type": "chat"}, "text or binary"),
+    ("metrics/history", {"type": "text", "channel": "/x"}, "not by channel"), ("metrics/history", {"type": "' OR 1=1 --"}, "text or binary"),
+    ("metrics/history", {"format": "xml"}, "json or csv"),
     ("metrics/history", {"from": "99999999999999999999"}, "seconds since 1970"), ("heatmap", {"type": "text"}, "unknown parameter"),
     ("connections", {"sort": "age"}, "time, duration"), ("connections", {"state": "half"}, "all, open or closed"),
     ("connections", {"limit": "0"}, "1 to 2000"), ("connections", {"limit": "2001"}, "1 to 2000"),
@@ -418,7 +430,7 @@ HOSTILE = ["' OR 1=1 --", "'); DROP TABLE point; --", "../../../etc/passwd", "%"
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_values_match_nothing_and_harm_nothing(known, text):
-    for path, key in (("metrics/history", "server"), ("metrics/history", "channel"), ("metrics/history", "user"), ("metrics/history", "type"),
+    for path, key in (("metrics/history", "server"), ("metrics/history", "channel"), ("metrics/history", "user"),
                       ("heatmap", "channel"), ("connections", "server"), ("connections", "search"), ("errors", "channel"),
                       ("errors", "search"), ("channels", "server")):
         answer = get(known, path, **{key: text, **SPAN})
@@ -540,6 +552,8 @@ def test_the_default_day_has_the_shape_of_the_contract(known):
     assert set(point["connection_duration"]) == {"avg", "median", "min", "max", "count"}
     assert set(point["connections"]) >= {"total", "peak", "created", "closed"}
     assert "by_user" not in point["connections"] and "recent" not in point["errors"]
+    week = get(known, "metrics/history", hours=168)
+    assert (week["hours"], week["interval_minutes"]) == (168, 10), "five minutes would be 2 016 points, and 2 000 are given"
 
 
 # -- commands -------------------------------------------------------------------------------------------------------------

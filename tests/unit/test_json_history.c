@@ -64,10 +64,55 @@ static void test_point(void **state)
 					covered[k] > 0
 						? json_is_real(json_object_get(messages, "rate"))
 						: json_is_null(json_object_get(messages, "rate")));
+				/* of messages of both types directions are not known */
 				assert_true(json_is_null(json_object_get(messages, "received")) ==
-					    (part > PART_TYPE));
+					    (part > PART_USER && values[i]));
 				json_decref(row);
 			}
+}
+
+static void check_type(const struct point *point, enum sheet_part part, int count, int received)
+{
+	json_t *row = row_of(point, 10, part), *messages = json_object_get(row, "messages");
+	json_t *latency = json_object_get(messages, "latency");
+	const char *key = part == PART_TEXT ? "text" : "binary";
+
+	assert_int_equal(
+		json_integer_value(json_object_get(json_object_get(messages, "by_type"), key)),
+		count);
+	assert_true(json_real_value(json_object_get(messages, "rate")) == count / 10.0);
+	if (received < 0) {
+		assert_true(json_is_null(json_object_get(messages, "received")));
+		assert_true(json_is_null(latency));
+	} else {
+		assert_int_equal(json_integer_value(json_object_get(messages, "received")),
+				 received);
+		assert_int_equal(json_integer_value(json_object_get(latency, "count")), received);
+	}
+	assert_true(json_is_null(json_object_get(messages, "bytes_sent")));
+	json_decref(row);
+}
+
+/* 3 received and answered; the kernel knows how many were text, not which. */
+static void test_types(void **state)
+{
+	static struct point point;
+	struct server_counters_fields *n = &point.counts.n;
+
+	(void)state;
+	point_reset(&point);
+	n->received = n->sent = n->timed = 3;
+	point.hist[POINT_LATENCY].bucket[100] = 3;
+	n->text = 6;
+	check_type(&point, PART_TEXT, 6, 3);
+	check_type(&point, PART_BINARY, 0, 0);
+	n->text = 4;
+	n->binary = 2;
+	check_type(&point, PART_TEXT, 4, -1);
+	check_type(&point, PART_BINARY, 2, -1);
+	n->text = 5; /* a message that was counted in two intervals */
+	n->binary = 0;
+	check_type(&point, PART_TEXT, 5, -1);
 }
 
 /* A week ago nobody counted, so "same time last week" is not known (NAN). */
@@ -102,6 +147,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		SENTENCE("a point is a row, however large its numbers", test_point),
+		SENTENCE("of one type alone directions and latency are known", test_types),
 		SENTENCE("an accuracy that is not known is null", test_accuracy),
 	};
 

@@ -334,7 +334,7 @@ static void statements_in_values_are_values(void **state)
 		struct store_total total;
 		struct store_filter filter = {.user = attempts[i]};
 
-		query.filter = (struct store_filter){attempts[i], attempts[i], attempts[i], NULL};
+		query.filter = (struct store_filter){attempts[i], attempts[i], attempts[i]};
 		ask(place, query, 0);
 		query.filter = (struct store_filter){0};
 		query.search = attempts[i];

@@ -60,6 +60,7 @@ struct api_answer {
 	char *body;       /* for free() */
 	size_t len;
 	bool packed;                           /* body is gzip already */
+	char file[96];                         /* what it is saved as; "" = it is shown */
 	bool page;                             /* a part of the dashboard: its own policy */
 	struct api_stream *stream;             /* instead of a body; NULL: there is a body */
 	const char *allow;                     /* 405 */

@@ -23,6 +23,7 @@
 /* One answer from history in the making. */
 struct answer {
 	struct call *call;
+	const char *name; /* of a file of it */
 	struct ask ask;
 	struct store *store;
 	struct sheet *sheet;
@@ -48,6 +49,7 @@ static int begin(struct answer *answer, struct call *call, const struct ask_form
 	}
 	if (ask_of(call, form, &answer->ask, ret_err))
 		return 1;
+	answer->name = form->name;
 	answer->store = recorder_store(api->recorder);
 	answer->has_queue_wait = aggregate_has_queue_wait(api->aggregate);
 	answer->sheet = sheet_new(of, answer->ask.csv, true);
@@ -63,6 +65,20 @@ static int begin(struct answer *answer, struct call *call, const struct ask_form
 		.offset = answer->ask.offset,
 	};
 	return 0;
+}
+
+static void answer_ok(struct answer *answer)
+{
+	struct api_answer *out = answer->call->answer;
+	time_t now = answer->call->request->wall;
+	char at[32] = "";
+	struct tm tm;
+
+	out->status = 200;
+	out->type = answer->ask.csv ? CSV_TYPE : JSON_TYPE;
+	if (answer->ask.csv && gmtime_r(&now, &tm) &&
+	    strftime(at, sizeof(at), "%Y%m%dT%H%M%SZ", &tm))
+		snprintf(out->file, sizeof(out->file), "wsvitals-%s-%s.csv", answer->name, at);
 }
 
 /* err: of the store's answer. */
@@ -95,8 +111,7 @@ static int finish(struct answer *answer, int err)
 	out->body = sheet_text(answer->sheet, &answer->head, &out->len);
 	if (!out->body)
 		return -ENOMEM;
-	out->status = 200;
-	out->type = answer->ask.csv ? CSV_TYPE : JSON_TYPE;
+	answer_ok(answer);
 	return 0;
 }
 
@@ -145,8 +160,7 @@ static int refuse_mixture(struct answer *answer, int *ret_err)
 	return 1;
 }
 
-static int ask_points(struct answer *answer,
-		      int (*point)(const struct history_point *point, void *ctx))
+static struct history_query query_of(struct answer *answer)
 {
 	const struct ask *ask = &answer->ask;
 	struct history_query query = {
@@ -161,7 +175,116 @@ static int ask_points(struct answer *answer,
 	answer->head.to_s = query.to_s;
 	answer->head.hours = ask->hours;
 	answer->head.step_s = query.step_s;
-	return store_history(answer->store, &query, point, answer, &answer->head.step_s);
+	return query;
+}
+
+typedef int (*point_fn)(const struct history_point *point, void *ctx);
+
+/* --- points as CSV: as they are sent --- */
+
+#define EXPORT_POINTS 50 /* at a time: few milliseconds */
+
+/* What a filter points to, when the request is gone. */
+struct kept_filter {
+	char server[256], channel[256], user[256];
+};
+
+static const char *copy_of(const char *text, char *copy, size_t size)
+{
+	if (!text)
+		return NULL;
+	snprintf(copy, size, "%s", text);
+	return copy;
+}
+
+static void filter_keep(struct store_filter *filter, struct kept_filter *kept)
+{
+	filter->server = copy_of(filter->server, kept->server, sizeof(kept->server));
+	filter->channel = copy_of(filter->channel, kept->channel, sizeof(kept->channel));
+	filter->user = copy_of(filter->user, kept->user, sizeof(kept->user));
+}
+
+struct points_export {
+	struct api_stream stream;
+	struct answer answer; /* without call and ask, which are gone */
+	struct history_query query;
+	int64_t next_s;
+	point_fn point;
+	struct kept_filter kept;
+};
+
+static void points_free(struct api_stream *stream)
+{
+	struct points_export *export = (struct points_export *)stream;
+
+	sheet_free(export->answer.sheet);
+	free(export);
+}
+
+static int points_more(struct api_stream *stream, char **ret_text, size_t *ret_len)
+{
+	struct points_export *export = (struct points_export *)stream;
+	int64_t end_s = export->query.to_s, step_s;
+	struct history_query query = export->query;
+	char *text;
+	int err;
+
+	/* a piece may be empty, but for the names of columns before the first */
+	do {
+		if (export->next_s >= end_s)
+			return -ENODATA;
+		query.from_s = export->next_s;
+		query.to_s = query.from_s + EXPORT_POINTS * query.step_s;
+		if (query.to_s > end_s)
+			query.to_s = end_s;
+		err = store_history(export->answer.store, &query, export->point, &export->answer,
+				    &step_s);
+		if (err)
+			return err;
+		export->next_s = query.to_s;
+		text = sheet_piece(export->answer.sheet, ret_len);
+		if (!text)
+			return -ENOMEM;
+		if (!*ret_len)
+			free(text);
+	} while (!*ret_len);
+	*ret_text = text;
+	return 0;
+}
+
+/* The step is known before the first point is. */
+static int stop_at_once(const struct history_point *point, void *ctx)
+{
+	(void)point, (void)ctx;
+	return -ECANCELED;
+}
+
+static int start_points(struct answer *answer, const struct history_query *query, point_fn point)
+{
+	struct points_export *export = calloc(1, sizeof(*export));
+	int64_t step_s = query->step_s;
+	int err = export ? store_history(answer->store, query, stop_at_once, NULL, &step_s)
+			 : -ENOMEM;
+
+	if (err && err != -ECANCELED) {
+		free(export);
+		return finish(answer, err);
+	}
+	*export = (struct points_export){
+		.stream = {.more = points_more, .free = points_free},
+		.answer = {.store = answer->store,
+			   .sheet = answer->sheet,
+			   .part = answer->part,
+			   .has_queue_wait = answer->has_queue_wait},
+		.query = *query,
+		.next_s = query->from_s - query->from_s % step_s,
+		.point = point,
+	};
+	export->query.step_s = step_s;
+	filter_keep(&export->query.filter, &export->kept);
+	answer_ok(answer);
+	answer->call->answer->stream = &export->stream;
+	return 0;
 }
 
 static int add_point(const struct history_point *point, void *ctx)
@@ -171,22 +294,6 @@ static int add_point(const struct history_point *point, void *ctx)
 	return sheet_point(answer->sheet, point, answer->part, answer->has_queue_wait);
 }
 
-int history_get(struct call *call)
-{
-	static const struct ask_form form = {.keys = ASK_SPAN | ASK_STEP | ASK_FILTER | ASK_TYPE |
-						     ASK_FORMAT,
-					     .hours_default = 24};
-	struct answer answer;
-	int err;
-
-	if (begin(&answer, call, &form, SHEET_POINTS, &err))
-		return err;
-	take_part(&answer);
-	if (refuse_mixture(&answer, &err))
-		return err;
-	return finish(&answer, ask_points(&answer, add_point));
-}
-
 static int add_heat(const struct history_point *point, void *ctx)
 {
 	struct answer *answer = ctx;
@@ -194,19 +301,42 @@ static int add_heat(const struct history_point *point, void *ctx)
 	return sheet_heat(answer->sheet, point, answer->part != PART_USER);
 }
 
-int heatmap_get(struct call *call)
+static int get_points(struct call *call, const struct ask_form *form, enum sheet_of of,
+		      point_fn point)
 {
-	static const struct ask_form form = {.keys = ASK_SPAN | ASK_STEP | ASK_FILTER | ASK_FORMAT,
-					     .hours_default = 24};
+	struct history_query query;
 	struct answer answer;
 	int err;
 
-	if (begin(&answer, call, &form, SHEET_HEATMAP, &err))
+	if (begin(&answer, call, form, of, &err))
 		return err;
 	take_part(&answer);
 	if (refuse_mixture(&answer, &err))
 		return err;
-	return finish(&answer, ask_points(&answer, add_heat));
+	query = query_of(&answer);
+	if (answer.ask.csv)
+		return start_points(&answer, &query, point);
+	return finish(&answer,
+		      store_history(answer.store, &query, point, &answer, &answer.head.step_s));
+}
+
+int history_get(struct call *call)
+{
+	static const struct ask_form form = {.keys = ASK_SPAN | ASK_STEP | ASK_FILTER | ASK_TYPE |
+						     ASK_FORMAT,
+					     .name = "history",
+					     .hours_default = 24};
+
+	return get_points(call, &form, SHEET_POINTS, add_point);
+}
+
+int heatmap_get(struct call *call)
+{
+	static const struct ask_form form = {.keys = ASK_SPAN | ASK_STEP | ASK_FILTER | ASK_FORMAT,
+					     .name = "heatmap",
+					     .hours_default = 24};
+
+	return get_points(call, &form, SHEET_HEATMAP, add_heat);
 }
 
 /* --- connections: those that are open, and those in the store --- */
@@ -465,17 +595,9 @@ struct export
 	uint64_t last_key;
 	size_t taken;          /* of the piece */
 	bool ended, only_head; /* nothing of the store follows */
-	/* what the query points to, when the request is gone */
-	char server[256], channel[256], user[256], search[256];
+	struct kept_filter kept;
+	char search[256];
 };
-
-static const char *copy_of(const char *text, char *copy, size_t size)
-{
-	if (!text)
-		return NULL;
-	snprintf(copy, size, "%s", text);
-	return copy;
-}
 
 static void export_free(struct api_stream *stream)
 {
@@ -548,7 +670,6 @@ static bool is_export(const struct ask *ask)
 static int start_export(struct answer *answer, enum sheet_of of, int error, bool closed)
 {
 	struct export *export = calloc(1, sizeof(*export));
-	struct store_filter *filter;
 
 	if (!export)
 		return finish(answer, -ENOMEM);
@@ -560,15 +681,11 @@ static int start_export(struct answer *answer, enum sheet_of of, int error, bool
 		.sheet = answer->sheet,
 		.only_head = !closed,
 	};
-	filter = &export->query.filter;
-	filter->server = copy_of(filter->server, export->server, sizeof(export->server));
-	filter->channel = copy_of(filter->channel, export->channel, sizeof(export->channel));
-	filter->user = copy_of(filter->user, export->user, sizeof(export->user));
+	filter_keep(&export->query.filter, &export->kept);
 	export->query.search = copy_of(export->query.search, export->search,
 				       sizeof(export->search));
 	export->query.limit = EXPORT_PIECE;
-	answer->call->answer->status = 200;
-	answer->call->answer->type = CSV_TYPE;
+	answer_ok(answer);
 	answer->call->answer->stream = &export->stream;
 	return 0;
 }
@@ -586,7 +703,8 @@ static int export_connections(struct answer *answer, const struct open_rows *ope
 
 int connections_get(struct call *call)
 {
-	static const struct ask_form form = {.keys = ASK_SPAN | ASK_FILTER | ASK_SEARCH |
+	static const struct ask_form form = {.name = "connections",
+					     .keys = ASK_SPAN | ASK_FILTER | ASK_SEARCH |
 						     ASK_STATE | ASK_SORT | ASK_ORDER | ASK_PAGE |
 						     ASK_FORMAT,
 					     .sorts = connection_sorts,
@@ -641,7 +759,8 @@ static int add_error(const struct error_entry *error, void *ctx)
 
 int errors_get(struct call *call)
 {
-	static const struct ask_form form = {.keys = ASK_SPAN | ASK_FILTER | ASK_TYPE | ASK_SEARCH |
+	static const struct ask_form form = {.name = "errors",
+					     .keys = ASK_SPAN | ASK_FILTER | ASK_TYPE | ASK_SEARCH |
 						     ASK_ORDER | ASK_PAGE | ASK_FORMAT,
 					     .hours_default = 24};
 	struct rows_query query;
@@ -677,9 +796,10 @@ static int add_series(const struct series_total *total, void *ctx)
 	return sheet_series(((struct answer *)ctx)->sheet, total);
 }
 
-static int get_series(struct call *call, enum series_kind kind, unsigned keys)
+static int get_series(struct call *call, enum series_kind kind, const char *name, unsigned keys)
 {
-	const struct ask_form form = {.keys = keys | ASK_SPAN | ASK_SORT | ASK_PAGE | ASK_FORMAT,
+	const struct ask_form form = {.name = name,
+				      .keys = keys | ASK_SPAN | ASK_SORT | ASK_PAGE | ASK_FORMAT,
 				      .sorts = series_sorts,
 				      .hours_default = 24};
 	struct series_query query = {.kind = kind};
@@ -702,12 +822,12 @@ static int get_series(struct call *call, enum series_kind kind, unsigned keys)
 
 int servers_get(struct call *call)
 {
-	return get_series(call, SERIES_SERVER, 0);
+	return get_series(call, SERIES_SERVER, "servers", 0);
 }
 
 int channels_get(struct call *call)
 {
-	return get_series(call, SERIES_CHANNEL, ASK_SERVER);
+	return get_series(call, SERIES_CHANNEL, "channels", ASK_SERVER);
 }
 
 static int add_user(const struct user_counts *counts, void *ctx)
@@ -717,7 +837,8 @@ static int add_user(const struct user_counts *counts, void *ctx)
 
 int users_get(struct call *call)
 {
-	static const struct ask_form form = {.keys = ASK_SPAN | ASK_SORT | ASK_PAGE | ASK_FORMAT,
+	static const struct ask_form form = {.name = "users",
+					     .keys = ASK_SPAN | ASK_SORT | ASK_PAGE | ASK_FORMAT,
 					     .sorts = user_sorts,
 					     .hours_default = 24};
 	static const enum series_sort sorts[] = {SERIES_BY_MESSAGES, SERIES_BY_CONNECTIONS,
@@ -733,7 +854,8 @@ int users_get(struct call *call)
 		.to_s = answer.ask.span.to_s,
 		.sort = sorts[answer.ask.sort],
 		.offset = answer.ask.offset,
-		.limit = answer.ask.limit,
+		.limit = answer.ask.csv && !answer.ask.has_limit ? STORE_USERS_MAX
+								 : answer.ask.limit,
 	};
 	answer.head.has_total = true;
 	return finish(&answer,
@@ -749,8 +871,8 @@ static int add_event(const struct store_event *event, void *ctx)
 
 int events_get(struct call *call)
 {
-	static const struct ask_form form = {.keys = ASK_SPAN | ASK_LIMIT | ASK_FORMAT,
-					     .hours_default = 24};
+	static const struct ask_form form = {
+		.name = "events", .keys = ASK_SPAN | ASK_LIMIT | ASK_FORMAT, .hours_default = 24};
 	struct answer answer;
 	int err;
 
@@ -794,8 +916,8 @@ static int compare_totals(struct answer *answer, struct store_total **ret_totals
 
 int compare_get(struct call *call)
 {
-	static const struct ask_form form = {.keys = ASK_A | ASK_B | ASK_SERVER | ASK_CHANNEL |
-						     ASK_FORMAT};
+	static const struct ask_form form = {
+		.name = "compare", .keys = ASK_A | ASK_B | ASK_SERVER | ASK_CHANNEL | ASK_FORMAT};
 	struct api_answer *out = call->answer;
 	struct store_total *totals = NULL;
 	struct answer answer;
@@ -814,8 +936,7 @@ int compare_get(struct call *call)
 					    answer.has_queue_wait, &answer.head, answer.ask.csv,
 					    &out->len);
 		err = out->body ? 0 : -ENOMEM;
-		out->status = 200;
-		out->type = answer.ask.csv ? CSV_TYPE : JSON_TYPE;
+		answer_ok(&answer);
 	}
 	free(totals);
 	return err && err != -ENOMEM ? finish(&answer, err) : err;
@@ -869,8 +990,8 @@ static int look_ahead(struct answer *answer, struct past *past)
 
 int forecast_get(struct call *call)
 {
-	static const struct ask_form form = {.keys = ASK_HOURS | ASK_SERVER | ASK_CHANNEL |
-						     ASK_FORMAT};
+	static const struct ask_form form = {
+		.name = "forecast", .keys = ASK_HOURS | ASK_SERVER | ASK_CHANNEL | ASK_FORMAT};
 	struct answer answer;
 	struct past *past;
 	char why[96];

@@ -73,6 +73,7 @@ struct ask {
 /* What an endpoint takes. */
 struct ask_form {
 	unsigned keys;            /* of enum ask_key */
+	const char *name;         /* what a file of it is called */
 	const char *const *sorts; /* NULL-terminated; the first is the default */
 	unsigned hours_default;
 };

@@ -390,6 +390,10 @@ static void add_headers(struct MHD_Response *response, const struct api_answer *
 		add(response, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer realm=\"wsvitals\"");
 	if (*answer->location)
 		add(response, MHD_HTTP_HEADER_LOCATION, answer->location);
+	if (*answer->file) { /* RFC 6266 */
+		snprintf(text, sizeof(text), "attachment; filename=\"%s\"", answer->file);
+		add(response, MHD_HTTP_HEADER_CONTENT_DISPOSITION, text);
+	}
 	if (answer->retry_s) {
 		snprintf(text, sizeof(text), "%u", answer->retry_s);
 		add(response, MHD_HTTP_HEADER_RETRY_AFTER, text);

@@ -3,6 +3,7 @@ import csv
 import io
 import json
 import os
+import re
 import signal
 import sqlite3
 import struct
@@ -473,6 +474,18 @@ def test_csv_is_the_same_answer(known, path):
                 assert value in (want or "", "'" + (want or "")), (name, value, want)
 
 
+@pytest.mark.parametrize("path", PATHS + ("compare",))
+def test_csv_is_a_file_with_a_name(known, path):
+    now = int(time.time())
+    query = {"a": f"{now - 7200}/{now - 3600}", "b": f"{now - 3600}/{now}"} if path == "compare" else {"hours": 1}
+    headers = known.ask(f"{API}{path}/?{urlencode(query)}&format=csv", headers={"Accept-Encoding": "gzip"}).headers
+    name = path.rpartition("/")[2]
+    assert re.fullmatch(rf'attachment; filename="wsvitals-{name}-\d{{8}}T\d{{6}}Z\.csv"', headers["content-disposition"]), headers
+    assert headers["content-type"] == "text/csv; charset=utf-8; header=present"
+    time.sleep(0.06)
+    assert "content-disposition" not in known.ask(f"{API}{path}/?{urlencode(query)}").headers
+
+
 def test_no_formula_reaches_a_csv(known):
     text = known.ask_local(f"{API}errors/?format=csv&search=calc")[1]
     lines = list(csv.DictReader(io.StringIO(text)))
@@ -705,6 +718,5 @@ def test_every_described_parameter_is_taken_and_no_other(known, described):
 
 def test_every_path_of_the_api_is_described(described):
     source = (ROOT / "user" / "api.c").read_text()
-    import re
     served = set(re.findall(r'\{"(/api/websocket/[a-z/]+)", ROLE_STAFF', source))
     assert served - {"/api/websocket/about"} == {path.rstrip("/") for path in described["paths"]}

@@ -154,6 +154,30 @@ def test_steps_of_any_length_add_up_to_the_same(weeks):
     assert (low, high) == (whole["messages"]["latency"]["min"], whole["messages"]["latency"]["max"])
 
 
+def test_a_csv_of_many_pieces_is_the_same_answer(weeks):
+    """Points are sent as they are made, 50 at a time."""
+    for query in ({"hours": 168}, {"hours": 168, "server": "node:8002@chat.service"}, {"hours": 24, "channel": "/ws/project/7"},
+                  {"hours": 24, "type": "binary"}, {"from": int(time.time()) - 24 * DAY, "to": int(time.time()), "step": 7200}):
+        data = get(weeks, "metrics/history", **query)["data"]
+        answer = weeks.ask(f"{API}metrics/history/?{urlencode(query)}&format=csv")
+        assert answer.status == 200 and answer.headers["transfer-encoding"] == "chunked"
+        lines = list(csv.DictReader(io.StringIO(answer.text)))
+        assert len(lines) == len(data) > 0
+
+        def number(value):
+            return "" if value is None else str(value)
+        for line, row in zip(lines[:-1], data[:-1]):  # the last one goes on
+            m = row["messages"]
+            assert line["timestamp"] == row["timestamp"] and line["messages.rate"] == number(m["rate"])
+            assert line["messages.received"] == number(m["received"]) and line["messages.latency.p95"] == number(m["latency"] and m["latency"]["p95"])
+            assert line["messages.by_type.binary"] == number(m["by_type"]["binary"])
+    heat = get(weeks, "heatmap", hours=168)["data"]
+    lines = list(csv.reader(io.StringIO(weeks.ask(f"{API}heatmap/?hours=168&format=csv").text)))
+    assert lines[0] == ["timestamp", "from", "to", "count"]
+    want = [[row["timestamp"], *cell] for row in heat[:-1] for cell in row["buckets"]]
+    assert [[stamp, float(low), float(high), int(n)] for stamp, low, high, n in lines[1:len(want) + 1]] == want and len(want) > 10000
+
+
 # -- figures --------------------------------------------------------------------------------------------------------------
 
 def processor_ms(pid):

@@ -232,7 +232,7 @@ static bool grid_leave_out(struct grid *grid)
 /* As wide as the texts are; wider where there is room, narrower where there is not. */
 static void grid_fit(struct grid *grid, unsigned page_width)
 {
-	unsigned more = 0;
+	unsigned wanted[COLUMNS_MAX], more = 0;
 
 	for (size_t c = 0; c < grid->nr_columns; c++) {
 		grid->widths[c] = text_width(grid->columns[c].title);
@@ -250,8 +250,14 @@ static void grid_fit(struct grid *grid, unsigned page_width)
 			more -= grid->columns[c].min - grid->widths[c];
 			grid->widths[c] = grid->columns[c].min;
 		}
-	while (grid_width(grid) > page_width && (grid_narrow(grid) || grid_leave_out(grid)))
-		;
+	memcpy(wanted, grid->widths, sizeof(wanted));
+	while (grid_width(grid) > page_width)
+		if (!grid_narrow(grid)) {
+			if (!grid_leave_out(grid))
+				break;
+			/* what was taken from the others may be more than is needed now */
+			memcpy(grid->widths, wanted, sizeof(wanted));
+		}
 }
 
 static void grid_line(const struct page *page, const struct grid *grid, char (*cells)[LABEL_SIZE],

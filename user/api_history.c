@@ -1072,35 +1072,52 @@ static int table_point(const struct history_point *point, void *ctx)
 	return 0;
 }
 
+static int line_point(const struct history_point *point, void *ctx)
+{
+	history_lines_add(ctx, point);
+	return 0;
+}
+
+/* So many points of the span, or fewer. */
+static int tabulate(const struct answer *answer, int64_t most, point_fn point, void *ctx,
+		    int64_t *ret_step_s)
+{
+	const struct ask_span *span = &answer->ask.span;
+	struct history_query query = {
+		.from_s = span->from_s,
+		.to_s = span->to_s,
+		.step_s = (span->to_s - span->from_s + most - 1) / most,
+		.filter = answer->ask.filter,
+	};
+
+	if (query.step_s < STORE_INTERVAL_S)
+		query.step_s = STORE_INTERVAL_S;
+	return store_history(answer->store, &query, point, ctx, ret_step_s);
+}
+
 int history_local(struct call *call)
 {
 	static const struct ask_form form = {.keys = ASK_SPAN | ASK_FILTER | LOCAL_KEYS,
 					     .hours_default = 24};
-	struct history_query query;
+	int64_t step_s, line_step_s = STORE_INTERVAL_S, room;
 	struct history_table *table;
 	struct answer answer;
 	struct page page;
 	char *text;
 	size_t len;
-	int64_t step_s, span_s;
 	int err;
 
 	if (begin_page(&answer, call, &form, &page, &text, &len, &err))
 		return err;
-	table = history_table_new(&page, page.bold);
+	table = history_table_new(&page);
 	if (!table)
 		return finish_page(&answer, &page, &text, -ENOMEM);
-	span_s = answer.ask.span.to_s - answer.ask.span.from_s;
-	query = (struct history_query){
-		.from_s = answer.ask.span.from_s,
-		.to_s = answer.ask.span.to_s,
-		.step_s = span_s / (TABLE_POINTS / 2) > STORE_INTERVAL_S
-				  ? span_s / (TABLE_POINTS / 2)
-				  : STORE_INTERVAL_S,
-		.filter = answer.ask.filter,
-	};
-	err = store_history(answer.store, &query, table_point, table, &step_s);
-	history_table_print(table, err ? 1 : step_s);
+	err = tabulate(&answer, TABLE_POINTS / 2, table_point, table, &step_s);
+	room = (int64_t)page.width - LINE_AROUND < LINE_POINTS ? (int64_t)page.width - LINE_AROUND
+							       : LINE_POINTS;
+	if (!err && page.bold && room > 0) /* widened to whole steps there may be one more */
+		err = tabulate(&answer, room - 1 ? room - 1 : 1, line_point, table, &line_step_s);
+	history_table_print(table, line_step_s);
 	return finish_page(&answer, &page, &text, err);
 }
 

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #define NS_S 1000000000ll
+#define NAME_FLOOR 14 /* less of a name says nothing: rather a column less */
 
 static void when(int64_t at_ns, const char *format, char text[LABEL_SIZE])
 {
@@ -24,12 +25,13 @@ enum line { LINE_OPEN, LINE_RATE, LINE_P95, LINE_ERRORS, NR_LINES };
 struct history_table {
 	struct page page;
 	struct grid *grid;
-	bool lines;
-	double values[NR_LINES][TABLE_POINTS]; /* NAN: not measured */
-	int64_t times_s[TABLE_POINTS];
+	/* small lines: points of their own, because there is more room across than down */
+	double values[NR_LINES][LINE_POINTS]; /* NAN: not measured */
+	int64_t times_s[LINE_POINTS];
+	size_t nr_points;
 };
 
-struct history_table *history_table_new(const struct page *page, bool lines)
+struct history_table *history_table_new(const struct page *page)
 {
 	static const struct column columns[] = {
 		{.title = "Time (UTC)"},
@@ -50,7 +52,6 @@ struct history_table *history_table_new(const struct page *page, bool lines)
 	if (!table)
 		return NULL;
 	table->page = *page;
-	table->lines = lines;
 	table->grid = GRID_NEW(columns, TABLE_POINTS);
 	if (!table->grid) {
 		free(table);
@@ -59,15 +60,24 @@ struct history_table *history_table_new(const struct page *page, bool lines)
 	return table;
 }
 
+static struct spread latency_of(const struct history_point *point)
+{
+	return spread_of(&point->sum->hist[POINT_LATENCY], point->sum->min[POINT_LATENCY],
+			 point->sum->max[POINT_LATENCY], 1);
+}
+
+static double rate_of(const struct history_point *point)
+{
+	const struct server_counters_fields *n = &point->sum->counts.n;
+
+	return (double)(n->received + n->sent) / (point->covered_s > 0 ? point->covered_s : 1);
+}
+
 void history_table_add(struct history_table *table, const struct history_point *point)
 {
 	const struct point_counts *n = &point->sum->counts;
 	struct grid *grid = table->grid;
-	double rate = (double)(n->n.received + n->n.sent) /
-		      (point->covered_s > 0 ? point->covered_s : 1);
-	struct spread latency = spread_of(&point->sum->hist[POINT_LATENCY],
-					  point->sum->min[POINT_LATENCY],
-					  point->sum->max[POINT_LATENCY], 1);
+	struct spread latency = latency_of(point);
 	const double percentiles[] = {latency.p50_ns, latency.p95_ns, latency.p99_ns};
 	size_t r = grid->nr_rows;
 	char text[LABEL_SIZE];
@@ -83,16 +93,27 @@ void history_table_add(struct history_table *table, const struct history_point *
 	grid_set(grid, r, 4, "%s", count_text(n->n.closed, text));
 	grid_set(grid, r, 5, "%s", count_text(n->n.received, text));
 	grid_set(grid, r, 6, "%s", count_text(n->n.sent, text));
-	grid_set(grid, r, 7, "%s", rate_text(rate, text));
+	grid_set(grid, r, 7, "%s", rate_text(rate_of(point), text));
 	for (size_t i = 0; i < 3; i++)
 		grid_set(grid, r, 8 + i, "%s",
 			 latency.count ? time_text(percentiles[i], text) : "-");
 	grid_set(grid, r, 11, "%s", count_text(n->errors, text));
-	table->times_s[r] = point->time_s;
-	table->values[LINE_OPEN][r] = (double)n->peak;
-	table->values[LINE_RATE][r] = rate;
-	table->values[LINE_P95][r] = latency.count ? latency.p95_ns : NAN;
-	table->values[LINE_ERRORS][r] = (double)n->errors;
+}
+
+void history_lines_add(struct history_table *table, const struct history_point *point)
+{
+	const struct point_counts *n = &point->sum->counts;
+	struct spread latency = latency_of(point);
+	size_t i = table->nr_points;
+
+	if (i == LINE_POINTS)
+		return;
+	table->nr_points++;
+	table->times_s[i] = point->time_s;
+	table->values[LINE_OPEN][i] = (double)n->peak;
+	table->values[LINE_RATE][i] = rate_of(point);
+	table->values[LINE_P95][i] = latency.count ? latency.p95_ns : NAN;
+	table->values[LINE_ERRORS][i] = (double)n->errors;
 }
 
 /* One character a step, from nothing to the most of them; blank where nothing was counted. */
@@ -103,10 +124,10 @@ static void print_line(const struct history_table *table, enum line line, int64_
 	int64_t next_s = table->times_s[0];
 	double most = 0;
 
-	for (size_t i = 0; i < table->grid->nr_rows; i++)
+	for (size_t i = 0; i < table->nr_points; i++)
 		if (values[i] > most) /* not of NAN */
 			most = values[i];
-	for (size_t i = 0; i < table->grid->nr_rows; i++, next_s += step_s) {
+	for (size_t i = 0; i < table->nr_points; i++, next_s += step_s) {
 		for (; next_s < table->times_s[i]; next_s += step_s)
 			putc(' ', table->page.out);
 		if (isnan(values[i]))
@@ -125,7 +146,7 @@ static void print_lines(const struct history_table *table, int64_t step_s)
 	for (enum line line = 0; line < NR_LINES; line++) {
 		double most = 0;
 
-		for (size_t i = 0; i < table->grid->nr_rows; i++)
+		for (size_t i = 0; i < table->nr_points; i++)
 			if (table->values[line][i] > most)
 				most = table->values[line][i];
 		fprintf(table->page.out, "%-12s", names[line]);
@@ -138,14 +159,14 @@ static void print_lines(const struct history_table *table, int64_t step_s)
 	putc('\n', table->page.out);
 }
 
-void history_table_print(struct history_table *table, int64_t step_s)
+void history_table_print(struct history_table *table, int64_t line_step_s)
 {
 	if (!table->grid->nr_rows) {
 		fputs("Nothing is known of this time.\n", table->page.out);
 		free(table->grid);
 	} else {
-		if (table->lines)
-			print_lines(table, step_s);
+		if (table->nr_points)
+			print_lines(table, line_step_s);
 		grid_print_and_free(&table->page, table->grid);
 	}
 	free(table);
@@ -180,8 +201,8 @@ struct rows_table *connections_table_new(const struct page *page, size_t max_row
 	static const struct column columns[] = {
 		{.title = "Opened (UTC)", .spare = 3},
 		{.title = "lasted", .right = true},
-		{.title = "server", .gives = true, .spare = 4},
-		{.title = "channel", .gives = true},
+		{.title = "server", .gives = true, .floor = NAME_FLOOR, .spare = 4},
+		{.title = "channel", .gives = true, .floor = NAME_FLOOR},
 		{.title = "user", .spare = 2},
 		{.title = "received", .right = true},
 		{.title = "sent", .right = true},
@@ -252,10 +273,10 @@ struct rows_table *errors_table_new(const struct page *page, size_t max_rows)
 		{.title = "type"},
 		{.title = "code", .right = true},
 		{.title = "by", .spare = 1},
-		{.title = "server", .gives = true, .spare = 3},
-		{.title = "channel", .gives = true},
+		{.title = "server", .gives = true, .floor = NAME_FLOOR, .spare = 3},
+		{.title = "channel", .gives = true, .floor = NAME_FLOOR},
 		{.title = "user", .spare = 2},
-		{.title = "message", .gives = true},
+		{.title = "message", .gives = true, .floor = NAME_FLOOR},
 	};
 
 	return rows_table_new(page, columns, sizeof(columns) / sizeof(columns[0]), max_rows);
@@ -317,6 +338,18 @@ static const char *measure_text(const struct measure *measure, double value, cha
 	return measure->as == AS_RATE ? rate_text(value, text) : count_text((uint64_t)value, text);
 }
 
+static const char *change_text(double a, double b, char text[LABEL_SIZE])
+{
+	double percent = (b - a) / a * 100;
+
+	if (!(a > 0) || isnan(b))
+		return "-";
+	if (fabs(percent) < 0.5) /* neither +0 nor -0 */
+		return "0 %";
+	snprintf(text, LABEL_SIZE, "%+.0f %%", percent);
+	return text;
+}
+
 static double known(const struct store_side *side, enum point_hist which, double value)
 {
 	return side->hist[which].count ? value : NAN;
@@ -375,10 +408,7 @@ void compare_table_print(const struct page *page, const struct store_total *a,
 			grid_set(grid, r, 0, "%s", m->name);
 			grid_set(grid, r, 1, "%s", measure_text(m, m->a, text));
 			grid_set(grid, r, 2, "%s", measure_text(m, m->b, text));
-			if (m->a > 0 && !isnan(m->b))
-				grid_set(grid, r, 3, "%+.0f %%", (m->b - m->a) / m->a * 100);
-			else
-				grid_set(grid, r, 3, "-");
+			grid_set(grid, r, 3, "%s", change_text(m->a, m->b, text));
 		}
 	}
 	grid_print_and_free(page, grid);

@@ -11,14 +11,17 @@
 #include "store_query.h"
 
 #define TABLE_POINTS 60 /* of a history: what a page holds */
+#define LINE_POINTS 240 /* of a small line */
+#define LINE_AROUND 28  /* columns beside it: its name and its most */
 
 struct history_table;
 
-/* NULL: out of memory. lines: small ones above the table. */
-struct history_table *history_table_new(const struct page *page, bool lines);
+struct history_table *history_table_new(const struct page *page); /* NULL: out of memory */
 void history_table_add(struct history_table *table, const struct history_point *point);
-/* Frees it. */
-void history_table_print(struct history_table *table, int64_t step_s);
+/* Points of the small lines above the table: without any, there are none. */
+void history_lines_add(struct history_table *table, const struct history_point *point);
+/* Frees it. line_step_s: of the points of the lines. */
+void history_table_print(struct history_table *table, int64_t line_step_s);
 
 struct rows_table;
 

@@ -13,6 +13,7 @@
 #define NS_S 1000000000ll
 #define NS_MS 1000000ll
 #define COLUMN_MAX 64
+#define BY_TYPE "errors.by_type."
 /* As json_maker.h has them. */
 #define MS_DECIMALS 6
 #define S_DECIMALS 3
@@ -108,10 +109,17 @@ static void print_member(const char *column, void *ctx)
 {
 	struct line *line = ctx;
 
+	const json_t *value = member(line->row, column);
+
 	if (line->any)
 		putc(',', line->out);
 	line->any = true;
-	print_value(line->out, member(line->row, column));
+	/* rows name the types that happened; the others did not, where errors are known at all */
+	if (!value && !strncmp(column, BY_TYPE, strlen(BY_TYPE)) &&
+	    json_is_integer(member(line->row, "errors.total")))
+		putc('0', line->out);
+	else
+		print_value(line->out, value);
 }
 
 static void print_line(FILE *out, enum sheet_of of, const json_t *row)

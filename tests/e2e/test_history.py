@@ -468,6 +468,8 @@ def test_csv_is_the_same_answer(known, path):
             want = flat(row, name)
             if name == "duration" and row["state"] == "open":
                 continue
+            if name.startswith("errors.by_type.") and want is None and row["errors"]["total"] is not None:
+                want = 0  # rows of JSON name the types that happened
             if isinstance(want, (int, float)):
                 assert float(value) == want, (name, value, want)
             else:

@@ -232,10 +232,15 @@ def test_a_kill_loses_ten_seconds_at_most(running, place):
 
 
 def test_a_server_that_goes_and_comes_back_is_an_event(place):
+    """So is a configuration that has changed, by the keys that have."""
     server = Running(SERVERS["py_websockets"])
     port = server.port
+    config = place / "wsvitals.conf"
+    config.write_text("[verdict]\nerrors-factor = 3\n")
     try:
-        with Agent("--port", port, directory=place) as agent:
+        with Agent("--port", port, directory=place, config=config) as agent:
+            config.write_text("[verdict]\nerrors-factor = 4\n")
+            assert agent.command("reload")[0] == 0
             c = Peer(server).connect()
             c.ask("hello")
             server.kill()
@@ -248,6 +253,7 @@ def test_a_server_that_goes_and_comes_back_is_an_event(place):
             wait_until(lambda: [e["type"] for e in rows(agent, "events")].count("server_seen") == 2, "the event of its return", WRITTEN)
             gone = next(e for e in rows(agent, "events") if e["type"] == "server_gone")
             assert str(port) in gone["server"] and "1 connection" in gone["text"]
+            assert [e["text"] for e in rows(agent, "events") if e["type"] == "config_changed"] == ["changed: [verdict] errors-factor"]
             c.close(1000)
     finally:
         server.stop()

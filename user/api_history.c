@@ -182,7 +182,7 @@ typedef int (*point_fn)(const struct history_point *point, void *ctx);
 
 /* --- points as CSV: as they are sent --- */
 
-#define EXPORT_POINTS 50 /* at a time: few milliseconds */
+#define EXPORT_POINTS 100 /* at a time: a few milliseconds */
 
 /* What a filter points to, when the request is gone. */
 struct kept_filter {

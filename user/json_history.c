@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause
+#define _GNU_SOURCE
 #include "json_history.h"
 
 #include <errno.h>
@@ -807,19 +808,18 @@ static json_t *head_object(struct maker *m, const struct sheet_head *head, size_
 /* The head, and the rows as its last member. */
 static char *join(const char *head, const char *rows, size_t rows_len, size_t *ret_len)
 {
-	char *text = NULL;
-	FILE *out = open_memstream(&text, ret_len);
+	static const char begin[] = ",\"data\":[", end[] = "\n]}\n";
+	size_t head_len = strlen(head) - 1; /* without its brace */
+	char *text = malloc(head_len + strlen(begin) + rows_len + sizeof(end)), *at = text;
 
-	if (!out)
+	if (!text)
 		return NULL;
-	fwrite(head, 1, strlen(head) - 1, out); /* without its brace */
-	fputs(",\"data\":[", out);
-	fwrite(rows, 1, rows_len, out);
-	fputs("\n]}\n", out);
-	if (!fclose(out))
-		return text;
-	free(text);
-	return NULL;
+	at = mempcpy(at, head, head_len);
+	at = mempcpy(at, begin, strlen(begin));
+	at = mempcpy(at, rows, rows_len);
+	at = mempcpy(at, end, sizeof(end));
+	*ret_len = (size_t)(at - text) - 1;
+	return text;
 }
 
 char *sheet_text(struct sheet *sheet, const struct sheet_head *head, size_t *ret_len)

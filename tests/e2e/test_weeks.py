@@ -155,7 +155,7 @@ def test_steps_of_any_length_add_up_to_the_same(weeks):
 
 
 def test_a_csv_of_many_pieces_is_the_same_answer(weeks):
-    """Points are sent as they are made, 50 at a time."""
+    """Points are sent as they are made, 100 at a time."""
     for query in ({"hours": 168}, {"hours": 168, "server": "node:8002@chat.service"}, {"hours": 24, "channel": "/ws/project/7"},
                   {"hours": 24, "type": "binary"}, {"from": int(time.time()) - 24 * DAY, "to": int(time.time()), "step": 7200}):
         data = get(weeks, "metrics/history", **query)["data"]

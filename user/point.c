@@ -220,7 +220,8 @@ static bool get_extreme(struct varint_reader *in, uint32_t bucket, uint64_t unkn
 {
 	uint64_t offset;
 
-	if (!varint_get(in, &offset) || offset > bucket_last(bucket) - hist_lower(bucket) + 1)
+	if (bucket >= HIST_BUCKETS || !varint_get(in, &offset) ||
+	    offset > bucket_last(bucket) - hist_lower(bucket) + 1)
 		return false;
 	*ret_value = offset ? hist_lower(bucket) + offset - 1 : unknown;
 	/* what would have been written otherwise */
@@ -229,30 +230,30 @@ static bool get_extreme(struct varint_reader *in, uint32_t bucket, uint64_t unkn
 
 static bool read_hist(struct varint_reader *in, struct content_hist *hist, struct cell *cell)
 {
-	uint64_t first, used, next;
+	uint64_t first, used, token, gap;
+	uint32_t bucket;
 
 	if (!varint_get(in, &hist->values) || !varint_get(in, &first) || !varint_get(in, &used) ||
 	    !used || used > HIST_BUCKETS || first >= HIST_BUCKETS)
 		return false;
-	next = first;
-	for (uint64_t i = 0; i < used; i++, cell++) {
-		uint64_t token, gap;
-
+	bucket = (uint32_t)first;
+	for (uint64_t i = 0; i < used; i++) {
 		if (!varint_get(in, &token) || token < 2)
 			return false;
+		bucket += i > 0;
 		if (token & 1) {
 			/* the first bucket is where it is said to be */
 			if (i == 0 || !varint_get(in, &gap) || gap >= HIST_BUCKETS)
 				return false;
-			next += gap + 1;
+			bucket += (uint32_t)gap + 1;
 		}
-		if (next >= HIST_BUCKETS)
+		if (bucket >= HIST_BUCKETS)
 			return false;
-		*cell = (struct cell){token >> 1, (uint32_t)next++};
+		cell[i] = (struct cell){token >> 1, bucket};
 	}
 	hist->end += used;
 	return get_extreme(in, (uint32_t)first, UINT64_MAX, &hist->min) &&
-	       get_extreme(in, (uint32_t)next - 1, 0, &hist->max);
+	       get_extreme(in, bucket, 0, &hist->max);
 }
 
 static bool read_fields(struct varint_reader *in, uint64_t ret_fields[NR_FIELDS])

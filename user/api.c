@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "api_history.h"
+#include "api_local.h"
 #include "call.h"
 #include "json.h"
 #include "log.h"

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause
 /*
  * In: checked questions (ask.h). Out: what the store and the last walk answer, as sheets
- * (json_history.h). History may be incomplete where the store is not available: each answer says so.
+ * (json_history.h).
  */
-#define _GNU_SOURCE
 #include "api_history.h"
 
 #include <errno.h>
@@ -13,152 +12,10 @@
 #include <string.h>
 #include <time.h>
 
-#include "ask.h"
-#include "json_history.h"
-#include "table_history.h"
-
-#define CSV_TYPE "text/csv; charset=utf-8; header=present"
-#define NS_S 1000000000ll
-
-/* One answer from history in the making. */
-struct answer {
-	struct call *call;
-	const char *name; /* of a file of it */
-	struct ask ask;
-	struct store *store;
-	struct sheet *sheet;
-	struct sheet_head head;
-	enum sheet_part part;
-	bool has_queue_wait;
-	char state[RECORDER_TEXT];
-};
-
-/* Returns 1 when the answer is made: something was wrong. */
-static int begin(struct answer *answer, struct call *call, const struct ask_form *form,
-		 enum sheet_of of, int *ret_err)
-{
-	struct api *api = call->api;
-
-	memset(answer, 0, sizeof(*answer));
-	answer->call = call;
-	if (!api->recorder || !api->counted) {
-		call->answer->retry_s = 1;
-		*ret_err = answer_error(call, 503,
-					"counting has only just begun; ask again in a second");
-		return 1;
-	}
-	if (ask_of(call, form, &answer->ask, ret_err))
-		return 1;
-	answer->name = form->name;
-	answer->store = recorder_store(api->recorder);
-	answer->has_queue_wait = aggregate_has_queue_wait(api->aggregate);
-	answer->sheet = sheet_new(of, answer->ask.csv, true);
-	if (!answer->sheet) {
-		*ret_err = -ENOMEM;
-		return 1;
-	}
-	answer->head = (struct sheet_head){
-		.from_s = answer->ask.span.from_s,
-		.to_s = answer->ask.span.to_s,
-		.store = answer->state,
-		.limit = answer->ask.limit,
-		.offset = answer->ask.offset,
-	};
-	return 0;
-}
-
-static void answer_ok(struct answer *answer)
-{
-	struct api_answer *out = answer->call->answer;
-	time_t now = answer->call->request->wall;
-	char at[32] = "";
-	struct tm tm;
-
-	out->status = 200;
-	out->type = answer->ask.csv ? CSV_TYPE : JSON_TYPE;
-	if (answer->ask.csv && gmtime_r(&now, &tm) &&
-	    strftime(at, sizeof(at), "%Y%m%dT%H%M%SZ", &tm))
-		snprintf(out->file, sizeof(out->file), "wsvitals-%s-%s.csv", answer->name, at);
-}
-
-/* err: of the store's answer. */
-static int finish(struct answer *answer, int err)
-{
-	struct call *call = answer->call;
-	struct api_answer *out = call->answer;
-
-	recorder_state(call->api->recorder, answer->state);
-	if (err == -ENOMEM) {
-		sheet_free(answer->sheet);
-		return err;
-	}
-	if (err) {
-		sheet_free(answer->sheet);
-		if (err == -E2BIG)
-			return answer_error(
-				call, 400,
-				"offset and limit are at most %d together when rows are "
-				"sorted by other than time",
-				STORE_SORTED_MAX);
-		if (err == -ETIME)
-			return answer_error(call, 400,
-					    "there are too many rows to look at in this time: take "
-					    "a shorter one");
-		out->retry_s = 10;
-		return answer_error(call, 503, "history cannot be read: %s; the store is %s",
-				    strerror(-err), answer->state);
-	}
-	out->body = sheet_text(answer->sheet, &answer->head, &out->len);
-	if (!out->body)
-		return -ENOMEM;
-	answer_ok(answer);
-	return 0;
-}
+#include "export.h"
+#include "open_rows.h"
 
 /* --- points --- */
-
-/* SPEC 5: as long as no rule names others. The kernel counts them by server, in both directions. */
-static const struct {
-	const char *type;
-	enum sheet_part part;
-} message_types[] = {{"text", PART_TEXT}, {"binary", PART_BINARY}};
-
-static void take_part(struct answer *answer)
-{
-	struct store_filter *filter = &answer->ask.filter;
-	const char *type = answer->ask.type;
-
-	if (filter->user)
-		answer->part = PART_USER;
-	else if (filter->channel)
-		answer->part = PART_CHANNEL;
-	for (size_t i = 0; type && i < sizeof(message_types) / sizeof(message_types[0]); i++)
-		if (!strcmp(type, message_types[i].type))
-			answer->part = message_types[i].part;
-	answer->head.filter = filter;
-	answer->head.type = type;
-	answer->head.partial = filter->user != NULL;
-}
-
-/* The store keeps a user's counts by interval, whatever the server, channel and type. Returns 1 when
- * the answer is made. */
-static int refuse_mixture(struct answer *answer, int *ret_err)
-{
-	const struct store_filter *filter = &answer->ask.filter;
-	const char *type = answer->ask.type, *why = NULL;
-
-	if (filter->user && (filter->server || filter->channel || type))
-		why = "history knows a user's counts over all servers: give user alone";
-	else if (type && filter->channel)
-		why = "history knows types by server, not by channel: give type or channel";
-	else if (type && answer->part != PART_TEXT && answer->part != PART_BINARY)
-		why = "type takes text or binary: messages are not counted by other types";
-	if (!why)
-		return 0;
-	sheet_free(answer->sheet);
-	*ret_err = answer_error(answer->call, 400, "%s", why);
-	return 1;
-}
 
 static struct history_query query_of(struct answer *answer)
 {
@@ -176,115 +33,6 @@ static struct history_query query_of(struct answer *answer)
 	answer->head.hours = ask->hours;
 	answer->head.step_s = query.step_s;
 	return query;
-}
-
-typedef int (*point_fn)(const struct history_point *point, void *ctx);
-
-/* --- points as CSV: as they are sent --- */
-
-#define EXPORT_POINTS 100 /* at a time: a few milliseconds */
-
-/* What a filter points to, when the request is gone. */
-struct kept_filter {
-	char server[256], channel[256], user[256];
-};
-
-static const char *copy_of(const char *text, char *copy, size_t size)
-{
-	if (!text)
-		return NULL;
-	snprintf(copy, size, "%s", text);
-	return copy;
-}
-
-static void filter_keep(struct store_filter *filter, struct kept_filter *kept)
-{
-	filter->server = copy_of(filter->server, kept->server, sizeof(kept->server));
-	filter->channel = copy_of(filter->channel, kept->channel, sizeof(kept->channel));
-	filter->user = copy_of(filter->user, kept->user, sizeof(kept->user));
-}
-
-struct points_export {
-	struct api_stream stream;
-	struct answer answer; /* without call and ask, which are gone */
-	struct history_query query;
-	int64_t next_s;
-	point_fn point;
-	struct kept_filter kept;
-};
-
-static void points_free(struct api_stream *stream)
-{
-	struct points_export *export = (struct points_export *)stream;
-
-	sheet_free(export->answer.sheet);
-	free(export);
-}
-
-static int points_more(struct api_stream *stream, char **ret_text, size_t *ret_len)
-{
-	struct points_export *export = (struct points_export *)stream;
-	int64_t end_s = export->query.to_s, step_s;
-	struct history_query query = export->query;
-	char *text;
-	int err;
-
-	/* a piece may be empty, but for the names of columns before the first */
-	do {
-		if (export->next_s >= end_s)
-			return -ENODATA;
-		query.from_s = export->next_s;
-		query.to_s = query.from_s + EXPORT_POINTS * query.step_s;
-		if (query.to_s > end_s)
-			query.to_s = end_s;
-		err = store_history(export->answer.store, &query, export->point, &export->answer,
-				    &step_s);
-		if (err)
-			return err;
-		export->next_s = query.to_s;
-		text = sheet_piece(export->answer.sheet, ret_len);
-		if (!text)
-			return -ENOMEM;
-		if (!*ret_len)
-			free(text);
-	} while (!*ret_len);
-	*ret_text = text;
-	return 0;
-}
-
-/* The step is known before the first point is. */
-static int stop_at_once(const struct history_point *point, void *ctx)
-{
-	(void)point, (void)ctx;
-	return -ECANCELED;
-}
-
-static int start_points(struct answer *answer, const struct history_query *query, point_fn point)
-{
-	struct points_export *export = calloc(1, sizeof(*export));
-	int64_t step_s = query->step_s;
-	int err = export ? store_history(answer->store, query, stop_at_once, NULL, &step_s)
-			 : -ENOMEM;
-
-	if (err && err != -ECANCELED) {
-		free(export);
-		return finish(answer, err);
-	}
-	*export = (struct points_export){
-		.stream = {.more = points_more, .free = points_free},
-		.answer = {.store = answer->store,
-			   .sheet = answer->sheet,
-			   .part = answer->part,
-			   .has_queue_wait = answer->has_queue_wait},
-		.query = *query,
-		.next_s = query->from_s - query->from_s % step_s,
-		.point = point,
-	};
-	export->query.step_s = step_s;
-	filter_keep(&export->query.filter, &export->kept);
-	answer_ok(answer);
-	answer->call->answer->stream = &export->stream;
-	return 0;
 }
 
 static int add_point(const struct history_point *point, void *ctx)
@@ -308,16 +56,16 @@ static int get_points(struct call *call, const struct ask_form *form, enum sheet
 	struct answer answer;
 	int err;
 
-	if (begin(&answer, call, form, of, &err))
+	if (answer_begin(&answer, call, form, of, &err))
 		return err;
-	take_part(&answer);
-	if (refuse_mixture(&answer, &err))
+	answer_take_part(&answer);
+	if (answer_refuse_mixture(&answer, &err))
 		return err;
 	query = query_of(&answer);
 	if (answer.ask.csv)
-		return start_points(&answer, &query, point);
-	return finish(&answer,
-		      store_history(answer.store, &query, point, &answer, &answer.head.step_s));
+		return export_points(&answer, &query, point);
+	return answer_finish(
+		&answer, store_history(answer.store, &query, point, &answer, &answer.head.step_s));
 }
 
 int history_get(struct call *call)
@@ -344,92 +92,10 @@ int heatmap_get(struct call *call)
 static const char *const connection_sorts[] = {"time",  "duration", "messages",
 					       "bytes", "latency",  NULL};
 
-/* A copy, because the walk's texts do not last. */
-struct open_row {
-	struct open_connection connection;
-	char server[LABEL_SIZE], channel[LABEL_SIZE], user[LABEL_USER_SIZE];
-	uint64_t key; /* what it is sorted by */
-};
-
-struct open_rows {
-	const struct ask *ask;
-	uint64_t now_wall_ns;
-	struct open_row *rows;
-	size_t nr, max;
-};
-
-static bool is_found(const char *text, const char *search)
-{
-	return strcasestr(text, search) != NULL;
-}
-
-static uint64_t open_key(const struct open_rows *open, const struct open_connection *c)
-{
-	switch (open->ask->sort) {
-	case ROWS_BY_MESSAGES:
-		return c->received + c->sent;
-	case ROWS_BY_BYTES:
-		return c->bytes_received + c->bytes_sent;
-	case ROWS_BY_LATENCY:
-		return 0; /* not known of a connection */
-	case ROWS_BY_DURATION:
-		return open->now_wall_ns > c->open_wall_ns ? open->now_wall_ns - c->open_wall_ns
-							   : 0;
-	default:
-		return c->open_wall_ns;
-	}
-}
-
-static int take_open(const struct open_connection *c, void *ctx)
-{
-	struct open_rows *open = ctx;
-	const char *search = open->ask->search;
-	struct open_row *row;
-
-	if (search && !is_found(c->server, search) && !is_found(c->channel, search) &&
-	    !is_found(c->user, search))
-		return 0;
-	if (open->nr == open->max) {
-		size_t max = open->max ? open->max * 2 : 64;
-		struct open_row *more = realloc(open->rows, max * sizeof(*more));
-
-		if (!more)
-			return -ENOMEM;
-		open->rows = more;
-		open->max = max;
-	}
-	row = &open->rows[open->nr++];
-	row->connection = *c;
-	snprintf(row->server, sizeof(row->server), "%s", c->server);
-	snprintf(row->channel, sizeof(row->channel), "%s", c->channel);
-	snprintf(row->user, sizeof(row->user), "%s", c->user);
-	row->key = open_key(open, c);
-	return 0;
-}
-
-static int largest_first(const void *a, const void *b)
-{
-	const struct open_row *x = a, *y = b;
-
-	if (x->key != y->key)
-		return x->key < y->key ? 1 : -1;
-	return x->connection.id < y->connection.id   ? 1
-	       : x->connection.id > y->connection.id ? -1
-						     : 0;
-}
-
-static int smallest_first(const void *a, const void *b)
-{
-	return largest_first(b, a);
-}
-
 static int add_open(struct answer *answer, const struct open_rows *open, size_t i)
 {
-	struct open_connection c = open->rows[i].connection;
+	struct open_connection c = open_rows_at(open, i);
 
-	c.server = open->rows[i].server;
-	c.channel = open->rows[i].channel;
-	c.user = open->rows[i].user;
 	return sheet_open(answer->sheet, &c, open->now_wall_ns);
 }
 
@@ -496,47 +162,11 @@ static int just_closed(const struct closed_connection *c, void *ctx)
 	return sheet_closed(((struct answer *)ctx)->sheet, c);
 }
 
-static struct rows_query rows_of(const struct ask *ask, int error)
-{
-	return (struct rows_query){
-		.from_s = ask->span.from_s,
-		.to_s = ask->span.to_s,
-		.filter = ask->filter,
-		.search = ask->search,
-		.error = error,
-		.sort = (enum rows_sort)ask->sort,
-		.ascending = ask->ascending,
-		.offset = ask->offset,
-		.limit = ask->limit,
-	};
-}
-
-static int take_all_open(struct answer *answer, struct open_rows *open)
-{
-	const struct ask *ask = &answer->ask;
-	struct filter filter = {.server = ask->filter.server,
-				.channel = ask->filter.channel,
-				.user = ask->filter.user};
-	struct timespec now = {0};
-	int err;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	*open = (struct open_rows){
-		.ask = ask, .now_wall_ns = (uint64_t)now.tv_sec * NS_S + (uint64_t)now.tv_nsec};
-	if (ask->state == ASK_STATE_CLOSED)
-		return 0;
-	err = aggregate_connections(answer->call->api->aggregate, &filter, take_open, open);
-	if (!err && open->nr)
-		qsort(open->rows, open->nr, sizeof(*open->rows),
-		      ask->ascending ? smallest_first : largest_first);
-	return err;
-}
-
 /* By time: what is open has no end yet, so it is newer than all that has closed. */
 static int connections_by_time(struct answer *answer, struct open_rows *open)
 {
 	const struct ask *ask = &answer->ask;
-	struct rows_query query = rows_of(ask, -1);
+	struct rows_query query = answer_rows(ask, -1);
 	size_t closed = 0, begin = ask->offset, end = ask->offset + ask->limit, open_at = 0;
 	int err = 0;
 
@@ -565,7 +195,7 @@ static int connections_by_time(struct answer *answer, struct open_rows *open)
 static int connections_by_size(struct answer *answer, struct open_rows *open)
 {
 	const struct ask *ask = &answer->ask;
-	struct rows_query query = rows_of(ask, -1);
+	struct rows_query query = answer_rows(ask, -1);
 	struct merge merge = {
 		.answer = answer, .open = *open, .skip = ask->offset, .left = ask->limit};
 	size_t closed = 0;
@@ -581,124 +211,15 @@ static int connections_by_size(struct answer *answer, struct open_rows *open)
 	return err;
 }
 
-/* --- exports: all rows by time, as they are sent --- */
-
-#define EXPORT_PIECE 500 /* rows */
-
-struct export
-{
-	struct api_stream stream;
-	struct store *store;
-	struct rows_query query;
-	enum sheet_of of;
-	struct sheet *sheet;
-	uint64_t last_key;
-	size_t taken;          /* of the piece */
-	bool ended, only_head; /* nothing of the store follows */
-	struct kept_filter kept;
-	char search[256];
-};
-
-static void export_free(struct api_stream *stream)
-{
-	struct export *export = (struct export *)stream;
-
-	sheet_free(export->sheet);
-	free(export);
-}
-
-static int export_closed(const struct closed_connection *c, void *ctx)
-{
-	struct export *export = ctx;
-
-	export->last_key = c->key;
-	export->taken++;
-	return sheet_closed(export->sheet, c);
-}
-
-static int export_error(const struct error_entry *e, void *ctx)
-{
-	struct export *export = ctx;
-
-	export->last_key = e->key;
-	export->taken++;
-	return sheet_error(export->sheet, e);
-}
-
-static int export_more(struct api_stream *stream, char **ret_text, size_t *ret_len)
-{
-	struct export *export = (struct export *)stream;
-	char *text;
-	int err;
-
-	if (export->ended)
-		return -ENODATA;
-	export->taken = 0;
-	export->query.after_key = export->last_key;
-	if (export->only_head)
-		err = 0;
-	else
-		err = export->of == SHEET_CONNECTIONS
-			      ? store_connections(export->store, &export->query, export_closed,
-						  export, NULL)
-			      : store_errors(export->store, &export->query, export_error, export,
-					     NULL);
-	if (err)
-		return err;
-	export->ended = export->taken < EXPORT_PIECE;
-	export->only_head = false;
-	text = sheet_piece(export->sheet, ret_len);
-	if (!text)
-		return -ENOMEM;
-	if (!*ret_len) {
-		free(text);
-		return -ENODATA;
-	}
-	*ret_text = text;
-	return 0;
-}
-
-/* All rows, not a page of them. */
-static bool is_export(const struct ask *ask)
-{
-	/* what is open comes first, so the oldest cannot be the first to be sent */
-	return ask->csv && !ask->has_limit && !ask->offset && ask->sort == ROWS_BY_TIME &&
-	       (!ask->ascending || ask->state == ASK_STATE_CLOSED);
-}
-
-/* What is in the sheet already goes first. closed: whether rows of the store follow. */
-static int start_export(struct answer *answer, enum sheet_of of, int error, bool closed)
-{
-	struct export *export = calloc(1, sizeof(*export));
-
-	if (!export)
-		return finish(answer, -ENOMEM);
-	*export = (struct export){
-		.stream = {.more = export_more, .free = export_free},
-		.store = answer->store,
-		.query = rows_of(&answer->ask, error),
-		.of = of,
-		.sheet = answer->sheet,
-		.only_head = !closed,
-	};
-	filter_keep(&export->query.filter, &export->kept);
-	export->query.search = copy_of(export->query.search, export->search,
-				       sizeof(export->search));
-	export->query.limit = EXPORT_PIECE;
-	answer_ok(answer);
-	answer->call->answer->stream = &export->stream;
-	return 0;
-}
-
 static int export_connections(struct answer *answer, const struct open_rows *open)
 {
 	int err = 0;
 
 	for (size_t i = 0; !err && i < open->nr; i++)
 		err = add_open(answer, open, i);
-	return err ? finish(answer, err)
-		   : start_export(answer, SHEET_CONNECTIONS, -1,
-				  answer->ask.state != ASK_STATE_OPEN);
+	return err ? answer_finish(answer, err)
+		   : export_rows(answer, SHEET_CONNECTIONS, -1,
+				 answer->ask.state != ASK_STATE_OPEN);
 }
 
 int connections_get(struct call *call)
@@ -713,12 +234,12 @@ int connections_get(struct call *call)
 	struct open_rows open;
 	int err;
 
-	if (begin(&answer, call, &form, SHEET_CONNECTIONS, &err))
+	if (answer_begin(&answer, call, &form, SHEET_CONNECTIONS, &err))
 		return err;
 	answer.head.filter = &answer.ask.filter;
 	answer.head.has_total = true;
-	err = take_all_open(&answer, &open);
-	if (!err && is_export(&answer.ask)) {
+	err = open_rows_take(call->api->aggregate, &answer.ask, &open);
+	if (!err && export_is_wanted(&answer.ask)) {
 		err = export_connections(&answer, &open);
 		free(open.rows);
 		return err;
@@ -727,7 +248,7 @@ int connections_get(struct call *call)
 		err = answer.ask.sort == ROWS_BY_TIME ? connections_by_time(&answer, &open)
 						      : connections_by_size(&answer, &open);
 	free(open.rows);
-	return finish(&answer, err);
+	return answer_finish(&answer, err);
 }
 
 /* --- errors --- */
@@ -767,7 +288,7 @@ int errors_get(struct call *call)
 	struct answer answer;
 	int err, type = -1;
 
-	if (begin(&answer, call, &form, SHEET_ERRORS, &err))
+	if (answer_begin(&answer, call, &form, SHEET_ERRORS, &err))
 		return err;
 	if (answer.ask.type) {
 		type = error_of_key(answer.ask.type);
@@ -778,11 +299,11 @@ int errors_get(struct call *call)
 	answer.head.type = answer.ask.type;
 	answer.head.has_total = true;
 	answer.ask.state = ASK_STATE_CLOSED; /* none is open */
-	if (is_export(&answer.ask))
-		return start_export(&answer, SHEET_ERRORS, type, true);
-	query = rows_of(&answer.ask, type);
-	return finish(&answer,
-		      store_errors(answer.store, &query, add_error, &answer, &answer.head.total));
+	if (export_is_wanted(&answer.ask))
+		return export_rows(&answer, SHEET_ERRORS, type, true);
+	query = answer_rows(&answer.ask, type);
+	return answer_finish(&answer, store_errors(answer.store, &query, add_error, &answer,
+						   &answer.head.total));
 }
 
 /* --- servers, channels, users --- */
@@ -806,7 +327,7 @@ static int get_series(struct call *call, enum series_kind kind, const char *name
 	struct answer answer;
 	int err;
 
-	if (begin(&answer, call, &form, SHEET_SERIES, &err))
+	if (answer_begin(&answer, call, &form, SHEET_SERIES, &err))
 		return err;
 	query.from_s = answer.ask.span.from_s;
 	query.to_s = answer.ask.span.to_s;
@@ -816,8 +337,8 @@ static int get_series(struct call *call, enum series_kind kind, const char *name
 	query.limit = answer.ask.limit;
 	answer.head.filter = &answer.ask.filter;
 	answer.head.has_total = true;
-	return finish(&answer,
-		      store_series(answer.store, &query, add_series, &answer, &answer.head.total));
+	return answer_finish(&answer, store_series(answer.store, &query, add_series, &answer,
+						   &answer.head.total));
 }
 
 int servers_get(struct call *call)
@@ -847,7 +368,7 @@ int users_get(struct call *call)
 	struct answer answer;
 	int err;
 
-	if (begin(&answer, call, &form, SHEET_USERS, &err))
+	if (answer_begin(&answer, call, &form, SHEET_USERS, &err))
 		return err;
 	query = (struct users_query){
 		.from_s = answer.ask.span.from_s,
@@ -858,8 +379,8 @@ int users_get(struct call *call)
 								 : answer.ask.limit,
 	};
 	answer.head.has_total = true;
-	return finish(&answer,
-		      store_users(answer.store, &query, add_user, &answer, &answer.head.total));
+	return answer_finish(
+		&answer, store_users(answer.store, &query, add_user, &answer, &answer.head.total));
 }
 
 /* --- events --- */
@@ -876,43 +397,15 @@ int events_get(struct call *call)
 	struct answer answer;
 	int err;
 
-	if (begin(&answer, call, &form, SHEET_EVENTS, &err))
+	if (answer_begin(&answer, call, &form, SHEET_EVENTS, &err))
 		return err;
 	err = store_events(answer.store, answer.ask.span.from_s, answer.ask.span.to_s,
 			   answer.ask.has_limit ? answer.ask.limit : STORE_SORTED_MAX, add_event,
 			   &answer);
-	return finish(&answer, err);
+	return answer_finish(&answer, err);
 }
 
 /* --- two periods --- */
-
-static int refuse_periods(struct call *call)
-{
-	return answer_error(call, 400,
-			    "give two periods: a=FROM/TO and b=FROM/TO, as in "
-			    "a=2026-11-24T14:00Z/2026-11-24T15:00Z");
-}
-
-/* Both sums, for free(). */
-static int compare_totals(struct answer *answer, struct store_total **ret_totals)
-{
-	const struct ask *ask = &answer->ask;
-	struct store_total *totals = calloc(2, sizeof(*totals));
-	int err = totals ? 0 : -ENOMEM;
-
-	take_part(answer);
-	if (!err)
-		err = store_total(answer->store, ask->a.from_s, ask->a.to_s, &ask->filter,
-				  &totals[0]);
-	if (!err)
-		err = store_total(answer->store, ask->b.from_s, ask->b.to_s, &ask->filter,
-				  &totals[1]);
-	if (err)
-		free(totals);
-	else
-		*ret_totals = totals;
-	return err;
-}
 
 int compare_get(struct call *call)
 {
@@ -923,13 +416,13 @@ int compare_get(struct call *call)
 	struct answer answer;
 	int err;
 
-	if (begin(&answer, call, &form, SHEET_COMPARE, &err))
+	if (answer_begin(&answer, call, &form, SHEET_COMPARE, &err))
 		return err;
 	sheet_free(answer.sheet);
 	answer.sheet = NULL;
 	if (!answer.ask.a.to_s || !answer.ask.b.to_s)
-		return refuse_periods(call);
-	err = compare_totals(&answer, &totals);
+		return answer_refuse_periods(call);
+	err = answer_totals(&answer, &totals);
 	recorder_state(call->api->recorder, answer.state);
 	if (!err) {
 		out->body = json_of_compare(&totals[0], &totals[1], answer.part,
@@ -939,7 +432,7 @@ int compare_get(struct call *call)
 		answer_ok(&answer);
 	}
 	free(totals);
-	return err && err != -ENOMEM ? finish(&answer, err) : err;
+	return err && err != -ENOMEM ? answer_finish(&answer, err) : err;
 }
 
 /* --- forecast --- */
@@ -997,11 +490,11 @@ int forecast_get(struct call *call)
 	char why[96];
 	int err;
 
-	if (begin(&answer, call, &form, SHEET_FORECAST, &err))
+	if (answer_begin(&answer, call, &form, SHEET_FORECAST, &err))
 		return err;
 	past = calloc(1, sizeof(*past));
 	if (!past)
-		return finish(&answer, -ENOMEM);
+		return answer_finish(&answer, -ENOMEM);
 	if (!answer.ask.hours)
 		answer.ask.hours = 24;
 	answer.head.filter = &answer.ask.filter;
@@ -1018,205 +511,9 @@ int forecast_get(struct call *call)
 			err = sheet_forecast(answer.sheet, &past->connections_forecast.hours[i],
 					     &past->rate_forecast.hours[i]);
 	}
-	err = finish(&answer, err);
+	err = answer_finish(&answer, err);
 	free(past);
 	return err;
-}
-
-/* --- the same for people, on the local socket --- */
-
-#define LOCAL_KEYS (ASK_WIDTH | ASK_BOLD)
-
-/* A page for the answer's text; begin's sheet is not needed. Returns 1 when the answer is made. */
-static int begin_page(struct answer *answer, struct call *call, const struct ask_form *form,
-		      struct page *ret_page, char **text, size_t *len, int *ret_err)
-{
-	if (begin(answer, call, form, SHEET_POINTS, ret_err))
-		return 1;
-	sheet_free(answer->sheet);
-	answer->sheet = NULL;
-	*ret_page = (struct page){
-		.out = open_memstream(text, len),
-		.width = answer->ask.width ? answer->ask.width : 132,
-		.bold = answer->ask.bold,
-	};
-	if (ret_page->out)
-		return 0;
-	*ret_err = -ENOMEM;
-	return 1;
-}
-
-static int finish_page(struct answer *answer, const struct page *page, char **text, int err)
-{
-	struct api_answer *out = answer->call->answer;
-
-	recorder_state(answer->call->api->recorder, answer->state);
-	if (!err && strcmp(answer->state, "ok") != 0)
-		fprintf(page->out, "\nThe store is %s\n", answer->state);
-	if (fclose(page->out) && !err)
-		err = -ENOMEM;
-	if (err) {
-		free(*text);
-		return finish(answer, err);
-	}
-	out->status = 200;
-	out->type = TEXT_TYPE;
-	out->body = *text;
-	out->len = strlen(*text);
-	return 0;
-}
-
-static int table_point(const struct history_point *point, void *ctx)
-{
-	history_table_add(ctx, point);
-	return 0;
-}
-
-static int line_point(const struct history_point *point, void *ctx)
-{
-	history_lines_add(ctx, point);
-	return 0;
-}
-
-/* So many points of the span, or fewer. */
-static int tabulate(const struct answer *answer, int64_t most, point_fn point, void *ctx,
-		    int64_t *ret_step_s)
-{
-	const struct ask_span *span = &answer->ask.span;
-	struct history_query query = {
-		.from_s = span->from_s,
-		.to_s = span->to_s,
-		.step_s = (span->to_s - span->from_s + most - 1) / most,
-		.filter = answer->ask.filter,
-	};
-
-	if (query.step_s < STORE_INTERVAL_S)
-		query.step_s = STORE_INTERVAL_S;
-	return store_history(answer->store, &query, point, ctx, ret_step_s);
-}
-
-int history_local(struct call *call)
-{
-	static const struct ask_form form = {.keys = ASK_SPAN | ASK_FILTER | LOCAL_KEYS,
-					     .hours_default = 24};
-	int64_t step_s, line_step_s = STORE_INTERVAL_S, room;
-	struct history_table *table;
-	struct answer answer;
-	struct page page;
-	char *text;
-	size_t len;
-	int err;
-
-	if (begin_page(&answer, call, &form, &page, &text, &len, &err))
-		return err;
-	table = history_table_new(&page);
-	if (!table)
-		return finish_page(&answer, &page, &text, -ENOMEM);
-	err = tabulate(&answer, TABLE_POINTS / 2, table_point, table, &step_s);
-	room = (int64_t)page.width - LINE_AROUND < LINE_POINTS ? (int64_t)page.width - LINE_AROUND
-							       : LINE_POINTS;
-	if (!err && page.bold && room > 0) /* widened to whole steps there may be one more */
-		err = tabulate(&answer, room - 1 ? room - 1 : 1, line_point, table, &line_step_s);
-	history_table_print(table, line_step_s);
-	return finish_page(&answer, &page, &text, err);
-}
-
-static int table_closed(const struct closed_connection *c, void *ctx)
-{
-	connections_table_closed(ctx, c);
-	return 0;
-}
-
-int connections_local(struct call *call)
-{
-	static const struct ask_form form = {.keys = ASK_SPAN | ASK_FILTER | ASK_SEARCH |
-						     ASK_LIMIT | LOCAL_KEYS,
-					     .hours_default = 24};
-	struct rows_table *table;
-	struct open_rows open;
-	struct answer answer;
-	struct page page;
-	size_t len, closed = 0;
-	char *text;
-	int err;
-
-	if (begin_page(&answer, call, &form, &page, &text, &len, &err))
-		return err;
-	err = take_all_open(&answer, &open);
-	table = err ? NULL : connections_table_new(&page, answer.ask.limit);
-	if (table) {
-		struct rows_query query = rows_of(&answer.ask, -1);
-
-		for (size_t i = 0; i < open.nr; i++) {
-			struct open_connection c = open.rows[i].connection;
-
-			c.server = open.rows[i].server;
-			c.channel = open.rows[i].channel;
-			c.user = open.rows[i].user;
-			connections_table_open(table, &c, open.now_wall_ns);
-		}
-		err = store_connections(answer.store, &query, table_closed, table, &closed);
-		rows_table_print(table, "connections", open.nr + closed);
-	} else if (!err) {
-		err = -ENOMEM;
-	}
-	free(open.rows);
-	return finish_page(&answer, &page, &text, err);
-}
-
-static int table_error(const struct error_entry *e, void *ctx)
-{
-	errors_table_add(ctx, e);
-	return 0;
-}
-
-int errors_local(struct call *call)
-{
-	static const struct ask_form form = {.keys = ASK_SPAN | ASK_FILTER | ASK_SEARCH |
-						     ASK_LIMIT | LOCAL_KEYS,
-					     .hours_default = 24};
-	struct rows_table *table;
-	struct rows_query query;
-	struct answer answer;
-	struct page page;
-	size_t len, total = 0;
-	char *text;
-	int err;
-
-	if (begin_page(&answer, call, &form, &page, &text, &len, &err))
-		return err;
-	table = errors_table_new(&page, answer.ask.limit);
-	if (!table)
-		return finish_page(&answer, &page, &text, -ENOMEM);
-	query = rows_of(&answer.ask, -1);
-	err = store_errors(answer.store, &query, table_error, table, &total);
-	rows_table_print(table, "errors", total);
-	return finish_page(&answer, &page, &text, err);
-}
-
-int compare_local(struct call *call)
-{
-	static const struct ask_form form = {.keys = ASK_A | ASK_B | ASK_SERVER | ASK_CHANNEL |
-						     LOCAL_KEYS};
-	struct store_total *totals = NULL;
-	struct answer answer;
-	struct page page;
-	size_t len;
-	char *text;
-	int err;
-
-	if (begin_page(&answer, call, &form, &page, &text, &len, &err))
-		return err;
-	if (!answer.ask.a.to_s || !answer.ask.b.to_s) {
-		fclose(page.out);
-		free(text);
-		return refuse_periods(call);
-	}
-	err = compare_totals(&answer, &totals);
-	if (!err)
-		compare_table_print(&page, &totals[0], &totals[1]);
-	free(totals);
-	return finish_page(&answer, &page, &text, err);
 }
 
 /* --- what all of this is --- */

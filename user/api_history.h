@@ -17,10 +17,4 @@ int compare_get(struct call *call);
 int forecast_get(struct call *call);
 int openapi_get(struct call *call);
 
-/* The same as text, for commands. */
-int history_local(struct call *call);
-int connections_local(struct call *call);
-int errors_local(struct call *call);
-int compare_local(struct call *call);
-
 #endif

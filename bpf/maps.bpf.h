@@ -261,11 +261,13 @@ struct {
 __u32 next_server = SLOT_FIRST;
 
 /*
- * Upgrades that were answered, by the hash of their Sec-WebSocket-Key: {key, tgid} = that process
- * has an upstream leg with this key; {key, 0} = a server that is watched has accepted one. A proxy
- * answers its client after the server behind it has answered the proxy, so what it has to know of a
- * connection is here when it opens, some milliseconds old. Of these, LRU forgets none before many
- * thousands of others; what it has forgotten by then counts as a conversation of its own.
+ * Upgrades in flight, by the hash of their Sec-WebSocket-Key: {key, 0} = the accepted socket, by its
+ * cookie, that was the last to read a request with it; {key, tgid} = when that process had an answer
+ * to an upstream leg with it. A proxy reads its client's request before the server behind it does, and
+ * answers after it has been answered, so what it has to know of a connection is here when it opens.
+ * Not by the server's own answer: TCP hands that on before the write that carries it returns. Of these,
+ * LRU forgets none before many thousands of others; what it has forgotten by then counts as a
+ * conversation of its own.
  */
 struct leg_key {
 	__u64 key_hash;
@@ -277,22 +279,23 @@ struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 16384);
 	__type(key, struct leg_key);
-	__type(value, __u8);
+	__type(value, __u64);
 } legs SEC(".maps");
 
-static __always_inline void leg_add(__u64 key_hash, __u32 tgid)
+static __always_inline void leg_set(__u64 key_hash, __u32 tgid, __u64 value)
 {
 	struct leg_key key = {.key_hash = key_hash, .tgid = tgid};
-	__u8 one = 1;
 
-	bpf_map_update_elem(&legs, &key, &one, BPF_ANY);
+	bpf_map_update_elem(&legs, &key, &value, BPF_ANY);
 }
 
-static __always_inline int leg_is(__u64 key_hash, __u32 tgid)
+/* 0 = there is none */
+static __always_inline __u64 leg_of(__u64 key_hash, __u32 tgid)
 {
 	struct leg_key key = {.key_hash = key_hash, .tgid = tgid};
+	__u64 *value = bpf_map_lookup_elem(&legs, &key);
 
-	return bpf_map_lookup_elem(&legs, &key) != NULL;
+	return value ? *value : 0;
 }
 
 /* The hot path's counters. Per CPU: plain adds, no shared cache line. */

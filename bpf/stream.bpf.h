@@ -311,6 +311,21 @@ static __always_inline void request_upgrades(struct step *step, struct head *hea
 	step->upgrades = 1;
 }
 
+/* Of the Sec-WebSocket-Key, 16 random bytes in base64; 0 = there is none. */
+static __always_inline __u64 key_hash_of(struct head *head)
+{
+	__u32 at = head->request.key_off;
+	__u64 part[ACCEPT_KEY_LEN / sizeof(__u64)];
+	__u64 hash = 0;
+
+	if (!at || head->request.key_len != ACCEPT_KEY_LEN || at > REQUEST_MAX - ACCEPT_KEY_LEN)
+		return 0;
+	__builtin_memcpy(part, head->text + at, sizeof(part));
+	for (int i = 0; i < 3; i++)
+		hash = (hash ^ part[i]) * 0x9e3779b97f4a7c15ull;
+	return hash | 1;
+}
+
 /* What has to wait for more, of the request or of its answer, goes to the table. */
 static __always_inline void request_keep(struct step *step)
 {
@@ -326,6 +341,11 @@ static __always_inline void request_keep(struct step *step)
 		}
 	}
 	if (step->upgrades) {
+		struct head *head = step->fresh ? step->head : head_of(step->sk);
+		__u64 hash = head && !head->open.upstream ? key_hash_of(head) : 0;
+
+		if (hash)
+			leg_set(hash, 0, step->run->id);
 		conn->http_mode = HTTP_IDLE;
 		conn->state = CONN_UPGRADING;
 	}
@@ -461,38 +481,25 @@ static __always_inline int accept_is_wrong(struct run *run, struct head *head)
 	return !accept_fits(&run->work, head->text + key, head->text + accept);
 }
 
-/* Of the Sec-WebSocket-Key, 16 random bytes in base64; 0 = there is none. */
-static __always_inline __u64 key_hash_of(struct head *head)
-{
-	__u32 at = head->request.key_off;
-	__u64 part[ACCEPT_KEY_LEN / sizeof(__u64)];
-	__u64 hash = 0;
-
-	if (!at || head->request.key_len != ACCEPT_KEY_LEN || at > REQUEST_MAX - ACCEPT_KEY_LEN)
-		return 0;
-	__builtin_memcpy(part, head->text + at, sizeof(part));
-	for (int i = 0; i < 3; i++)
-		hash = (hash ^ part[i]) * 0x9e3779b97f4a7c15ull;
-	return hash | 1;
-}
-
 /*
- * An upgrade has its answer. Of an accepted one: is it one that its process has passed on, to a
- * server that is watched?
+ * An upgrade has its answer. Of an accepted one: is it one that its process has passed on, since it read
+ * the request, to a server that is watched? The same key alone says nothing: some clients have but one.
  */
-static __always_inline void head_answered(struct head *head)
+static __always_inline void head_answered(struct head *head, struct run *run)
 {
 	__u64 hash = key_hash_of(head);
+	__u64 reader;
 
 	if (!hash)
 		return;
 	if (head->open.upstream) {
-		leg_add(hash, head->open.tgid);
-	} else if (leg_is(hash, 0) && leg_is(hash, head->open.tgid)) {
+		leg_set(hash, head->open.tgid, run->now);
+		return;
+	}
+	reader = leg_of(hash, 0);
+	if (reader && reader != run->id && leg_of(hash, head->open.tgid) >= head->read_ns) {
 		head->open.proxy = 1;
 		head->server.proxy = 1;
-	} else {
-		leg_add(hash, 0);
 	}
 }
 
@@ -501,7 +508,7 @@ static __always_inline void stream_refused(struct step *step, struct head *head,
 	struct conn *conn = step->conn;
 	struct outcome_key key = {.kind = OUTCOME_REFUSED, .code = status, .initiator = BY_SERVER};
 
-	head_answered(head);
+	head_answered(head, step->run);
 	key.server = server_slot(head, step->run->now);
 	head->open.server = key.server;
 	head->open.status = status;
@@ -522,7 +529,7 @@ static __always_inline void stream_open(struct step *step, struct head *head)
 	struct run *run = step->run;
 	struct tcp_sock *tp;
 
-	head_answered(head);
+	head_answered(head, run);
 	conn->server = server_slot(head, run->now);
 	conn->channel = channel_lookup(conn->server, conn->path_hash);
 	conn->ping_at = 0;

@@ -7,17 +7,25 @@ import socket
 from wsclient import GUID
 
 
+def request(key):
+    return (f"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n").encode()
+
+
+def response(key):
+    accept = base64.b64encode(hashlib.sha1((key + GUID).encode()).digest()).decode()
+    return (f"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"Sec-WebSocket-Accept: {accept}\r\n\r\n").encode()
+
+
 class Ends:
-    def __init__(self, listener):
+    def __init__(self, listener, key=None):
         self.client = socket.create_connection(listener.getsockname())
         self.server, _ = listener.accept()
-        key = base64.b64encode(os.urandom(16)).decode()
-        self.client.sendall(f"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                            f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode())
+        key = key or base64.b64encode(os.urandom(16)).decode()
+        self.client.sendall(request(key))
         self.server.recv(65536)
-        accept = base64.b64encode(hashlib.sha1((key + GUID).encode()).digest()).decode()
-        self.server.sendall(f"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                            f"Sec-WebSocket-Accept: {accept}\r\n\r\n".encode())
+        self.server.sendall(response(key))
         self.client.recv(65536)
 
     def up(self, data):

@@ -1,18 +1,22 @@
 """A proxy in front of an application: a conversation counts once in the totals, each leg shows under its own server, and the
 proxy's legs to the application are upstream. The client's tally is what the totals must equal, as if there were no proxy."""
 import os
+import socket
 import tempfile
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
+from ends import Ends, request, response
 from exposition import parse
 from scenarios import SCENARIOS, Peer, text_of, together
 from servers import Running, Server, free_port, wait_until
 from test_paths import states, unix
 from watch import Watch, assert_balanced, assert_equal
-from wsclient import TEXT, Refused
+from wsclient import BINARY, TEXT, Refused, frame
+
+RFC_KEY = "dGhlIHNhbXBsZSBub25jZQ=="  # RFC 6455 1.3, which many a client has copied
 
 NGINX = """
 user root; worker_processes 2; daemon off; pid {dir}/nginx.pid; error_log {dir}/error.log;
@@ -214,3 +218,58 @@ def test_over_a_unix_socket(tmp_path):
     assert_equal(dump, peer.tally)
     assert dump["upstream"] == {"connections": 0, "messages": peer.tally["received"] + peer.tally["sent"]}
     assert [n.partition("@")[0] for n in dump["connections"]["by_proxy"]] == [f"nginx:{front.port}"]
+
+
+def test_a_key_that_was_passed_on_before_says_nothing_of_the_next_connection():
+    """This process has upstream legs with the very key that its clients come with again and again."""
+    with socket.create_server(("127.0.0.1", free_port())) as listener:
+        with Watch("--port", listener.getsockname()[1], "--pid", os.getpid()) as watch:
+            for _ in range(3):
+                with Ends(listener, RFC_KEY) as ends:
+                    ends.up(frame(TEXT, b"hello"))
+            dump = watch.finish()
+    assert (dump["connections"]["created"], dump["messages"]["received"]) == (3, 3)
+    assert list(dump["connections"]["by_proxy"]) == []
+    assert_balanced(dump)
+
+
+LONG = response(RFC_KEY) + frame(BINARY, bytes(16 << 20), masked=False)
+
+
+def answer_at_length(listener):
+    connection, _ = listener.accept()
+    connection.recv(65536)
+    connection.sendall(LONG)
+    connection.recv(1)
+
+
+def test_a_server_whose_answering_write_takes_long_is_behind_its_proxy_all_the_same():
+    """The proxy has passed the 101 on before the write that carries it returns in the server."""
+    with ExitStack() as stack:
+        front, behind = (stack.enter_context(socket.create_server(("127.0.0.1", free_port()))) for _ in range(2))
+        server = os.fork()
+        if not server:
+            try:
+                answer_at_length(behind)
+            finally:
+                os._exit(0)
+        stack.callback(os.waitpid, server, 0)
+        ports = [listener.getsockname()[1] for listener in (front, behind)]
+        with Watch("--port", ",".join(map(str, ports))) as watch:
+            client = stack.enter_context(socket.create_connection(front.getsockname()))
+            client.sendall(request(RFC_KEY))
+            accepted = stack.enter_context(front.accept()[0])
+            leg = stack.enter_context(socket.create_connection(behind.getsockname()))
+            leg.sendall(accepted.recv(65536))
+            passed = leg.recv(len(response(RFC_KEY)), socket.MSG_WAITALL)
+            accepted.sendall(passed)
+            while len(passed) < len(LONG):
+                passed += leg.recv(1 << 20)
+            assert passed == LONG
+            leg.sendall(b"x")
+            assert leg.recv(1) == b""  # now the server's write is over, and so is its process
+            dump = watch.finish()
+    assert dump["connections"]["created"] == 1
+    assert list(dump["connections"]["by_proxy"]) == [next(n for n in dump["connections"]["by_server"] if n.endswith(f":{ports[0]}"))]
+    assert dump["messages"]["sent"] == 1
+    assert_balanced(dump)

@@ -90,7 +90,7 @@ enum initiator { BY_CLIENT = 0, BY_SERVER = 1 };
 	X(read_failed, "reads of user memory that failed")                                         \
 	X(no_buffer, "events whose buffer could not be found")                                     \
 	X(truncated, "MSG_TRUNC reads: bytes discarded by the reader")                             \
-	X(frames_capped, "events with more frames than one run may parse")                         \
+	X(frames_capped, "events with more frames or requests than one run may parse")             \
 	X(unsupported, "sockets of a kind that is not covered (MPTCP, 32-bit, HTTP/2)")            \
 	X(tls, "sockets that began with a TLS record")
 

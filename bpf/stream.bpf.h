@@ -659,6 +659,32 @@ static __always_inline void stream_early(struct step *step, __u64 bytes)
 	head->early_ns = step->run->now;
 }
 
+/* From now on the frames of the socket are looked for. */
+static __always_inline void candidate_begin(struct conn *conn, __u64 now)
+{
+	__builtin_memset(conn->ws, 0, sizeof(conn->ws));
+	__builtin_memset(conn->held, 0, sizeof(conn->held));
+	conn->ws[RECEIVED].flags = WS_UNKNOWN;
+	conn->ws[SENT].flags = WS_UNKNOWN;
+	conn->open_ns = now;
+	conn->state = CONN_CANDIDATE;
+}
+
+/* A request is in what is left of an event that is looked at no further: nothing of it is known, but a
+ * WebSocket shows itself by its frames. */
+static __always_inline void request_cut(struct step *step)
+{
+	struct run *run = step->run;
+
+	BOOK(frames_capped);
+	head_drop(step->sk);
+	run->left = 0;
+	if (step->sk->__sk_common.skc_family == AF_UNIX)
+		request_lost(step->conn);
+	else
+		candidate_begin(step->conn, run->now);
+}
+
 /* HTTP comes first, then whatever of the event is left is frames. */
 static __always_inline void stream_http(struct step *step)
 {
@@ -672,7 +698,10 @@ static __always_inline void stream_http(struct step *step)
 			if (!step->head)
 				return;
 			bpf_loop(HEAD_STEPS, request_step, step, 0);
-			request_keep(step);
+			if (conn->state == CONN_HTTP && run->left && !step->upgrades)
+				request_cut(step);
+			else
+				request_keep(step);
 		}
 		if (conn->state == CONN_UPGRADING && run->left) {
 			before = run->left;
@@ -771,17 +800,6 @@ static __always_inline long stream_anchor(struct sock *sk, struct conn *conn, st
 		return 0;
 	gap -= anchor_fin(sk, tp, wire);
 	return (__s32)gap;
-}
-
-/* From now on the frames of the socket are looked for. */
-static __always_inline void candidate_begin(struct conn *conn, __u64 now)
-{
-	__builtin_memset(conn->ws, 0, sizeof(conn->ws));
-	__builtin_memset(conn->held, 0, sizeof(conn->held));
-	conn->ws[RECEIVED].flags = WS_UNKNOWN;
-	conn->ws[SENT].flags = WS_UNKNOWN;
-	conn->open_ns = now;
-	conn->state = CONN_CANDIDATE;
 }
 
 /*

@@ -6,6 +6,8 @@ import socket
 
 from wsclient import GUID
 
+RFC_KEY = "dGhlIHNhbXBsZSBub25jZQ=="  # RFC 6455 1.3, which many a client has copied
+
 
 def request(key):
     return (f"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

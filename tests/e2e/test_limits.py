@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from agent import TRIAL
-from ends import Ends
+from ends import RFC_KEY, Ends, request, response
 from scenarios import Peer, bytes_of, together
 from servers import Running, free_port, wait_until
 from test_paths import paths, unix
@@ -58,6 +58,28 @@ def test_a_head_that_is_longer_than_what_is_kept_still_makes_a_connection(runnin
         dump = watch.finish()
     assert_equal(dump, peer.tally)
     assert losses(dump) == {"heads_long": 1}
+
+
+def test_an_upgrade_behind_more_requests_than_are_looked_at_is_known_by_its_frames():
+    """All in one read; the connection has no request that was read, and is not passed over in silence."""
+    many = 500
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", free_port())))
+        with Watch("--port", listener.getsockname()[1], "--pid", os.getpid()) as watch:
+            client = stack.enter_context(socket.create_connection(listener.getsockname()))
+            server = stack.enter_context(listener.accept()[0])
+            asked = b"GET / HTTP/1.1\r\n\r\n" * many + request(RFC_KEY)
+            client.sendall(asked)
+            assert server.recv(len(asked), socket.MSG_WAITALL) == asked
+            server.sendall(b"HTTP/1.1 204 No Content\r\n\r\n" * many + response(RFC_KEY))
+            for _ in range(10):
+                client.sendall(frame(TEXT, b"hello"))
+                server.recv(64)
+                server.sendall(frame(TEXT, b"hello", masked=False))
+            dump = watch.finish()
+    assert losses(dump)["frames_capped"] == 2  # the server's socket, and the client's
+    assert (counted(dump)["opened"], counted(dump)["received"], counted(dump)["sent"]) == (1, 10, 10)
+    assert_balanced(dump)
 
 
 def test_ways_to_end_beyond_the_table_are_counted(running):

@@ -8,15 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from ends import Ends, request, response
+from ends import RFC_KEY, Ends, request, response
 from exposition import parse
 from scenarios import SCENARIOS, Peer, text_of, together
 from servers import Running, Server, free_port, wait_until
 from test_paths import states, unix
 from watch import Watch, assert_balanced, assert_equal
 from wsclient import BINARY, TEXT, Refused, frame
-
-RFC_KEY = "dGhlIHNhbXBsZSBub25jZQ=="  # RFC 6455 1.3, which many a client has copied
 
 NGINX = """
 user root; worker_processes 2; daemon off; pid {dir}/nginx.pid; error_log {dir}/error.log;

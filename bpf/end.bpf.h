@@ -38,6 +38,7 @@ static __always_inline void end_outcome(struct sock *sk, struct conn *conn, stru
 		key->kind = OUTCOME_CLOSE;
 		key->code = conn->close_code;
 		key->initiator = bits & CONN_CLOSE_SERVER ? BY_SERVER : BY_CLIENT;
+		outcome_bound(key);
 	} else {
 		key->kind = OUTCOME_ABNORMAL;
 		key->code = end_cause(sk, bits);

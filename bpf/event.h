@@ -20,6 +20,7 @@
 #define MAX_HEADS 16384    /* upgrades in flight: from "GET " to the end of the response head */
 #define MAX_UNSEEN 256     /* different (process, reason) whose sockets cannot be followed */
 #define MAX_OUTCOMES 16384 /* different (server, kind, code, initiator) */
+#define MAX_CODES 64       /* of these, per server, ones with a close code that no rule names */
 #define MAX_UNIX 65536     /* Unix sockets with HTTP or WebSockets on them */
 #define MAX_ARMED 65536    /* requests of io_uring that wait for a socket */
 #define MAX_SCOPE 1024     /* values of one scope option; descendants of --pid: MAX_SCOPE_PIDS */
@@ -212,6 +213,9 @@ enum outcome_kind {
 };
 #define CLOSE_NO_CODE 1005 /* RFC 6455 7.4.1 */
 #define CLOSE_INVALID 0    /* a code outside 1000..4999: one entry for all of them */
+/* Beyond MAX_CODES of a server: a code that no rule names, below 3000, and from there on. */
+#define CLOSE_OTHER 1
+#define CLOSE_OTHER_APPLICATION 2
 
 struct outcome_key {
 	__u16 server; /* slot */

@@ -374,6 +374,30 @@ struct {
 	__type(value, __u64);
 } outcomes SEC(".maps");
 
+__u32 nr_codes[MAX_SERVERS]; /* how many entries of each server count against MAX_CODES */
+
+/* SPEC 3 knows what it means. */
+static __always_inline int outcome_code_is_named(__u16 code)
+{
+	return code < 1016 || code == 3000 || code == 3003 || code == 4029 || code == 4401 ||
+	       code == 4403 || code == 4429;
+}
+
+/* A client closes with whatever code it likes: it may fill a bounded part of the table, not that of the
+ * other servers. */
+static __always_inline void outcome_bound(struct outcome_key *key)
+{
+	__u32 server = key->server;
+
+	if (key->kind != OUTCOME_CLOSE || outcome_code_is_named(key->code) ||
+	    server >= MAX_SERVERS || bpf_map_lookup_elem(&outcomes, key))
+		return;
+	if (nr_codes[server] < MAX_CODES)
+		__sync_fetch_and_add(&nr_codes[server], 1);
+	else
+		key->code = key->code < 3000 ? CLOSE_OTHER : CLOSE_OTHER_APPLICATION;
+}
+
 static __always_inline void outcome_add(struct outcome_key *key)
 {
 	__u64 zero = 0;

@@ -34,6 +34,8 @@ enum error_type error_of_close(uint16_t code)
 	case 4029:
 	case 4429:
 		return ERROR_RATE_LIMIT;
+	case CLOSE_OTHER_APPLICATION:
+		return ERROR_APPLICATION;
 	case 3000:
 	case 3003:
 	case 4401:

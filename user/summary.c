@@ -45,6 +45,10 @@ static void code_add(struct code_counts *counts, uint16_t code, unsigned by, uin
 {
 	size_t i = 0;
 
+	if (code == CLOSE_OTHER || code == CLOSE_OTHER_APPLICATION) {
+		counts->other[by] += count;
+		return;
+	}
 	while (i < counts->nr && counts->rows[i].code < code)
 		i++;
 	if (i == counts->nr || counts->rows[i].code != code) {

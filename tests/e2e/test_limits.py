@@ -17,9 +17,10 @@ from scenarios import Peer, bytes_of, together
 from servers import Running, free_port, wait_until
 from test_paths import paths, unix
 from watch import Watch, assert_balanced, assert_equal, counted, differences, nonzero
-from wsclient import BINARY, PING, TEXT, frame
+from wsclient import BINARY, CLOSE, PING, TEXT, frame
 
 MAX_SERVERS = 64 - 2  # bpf/event.h; two slots are taken
+MAX_CODES = 64
 
 
 def small(**maps):
@@ -95,6 +96,26 @@ def test_ways_to_end_beyond_the_table_are_counted(running):
     assert losses(dump) == {"outcomes_full": 2}
     assert (counted(dump)["opened"], counted(dump)["closed"]) == (6, 6)
     assert sum(sum(by.values()) for by in counted(dump)["close_codes"].values()) == 4
+    assert_balanced(dump)
+
+
+def test_close_codes_that_a_client_makes_up_fill_only_their_part_of_the_table():
+    """The codes that have a name still count under it, and so do the other server's."""
+    made_up, named = range(3500, 3500 + MAX_CODES + 6), (1000, 1008, 4401)
+    with ExitStack() as stack:
+        hostile, other = (stack.enter_context(socket.create_server(("127.0.0.1", free_port()))) for _ in range(2))
+        with Watch("--port", f"{hostile.getsockname()[1]},{other.getsockname()[1]}", "--pid", os.getpid()) as watch:
+            for listener, codes in ((hostile, made_up), (hostile, named), (other, (4000, 4999))):
+                for code in codes:
+                    with Ends(listener) as ends:
+                        ends.up(frame(CLOSE, code.to_bytes(2, "big")))
+            dump = watch.finish()
+    codes = {code: by["client"] for code, by in counted(dump)["close_codes"].items()}
+    assert codes.pop("other") == 6
+    assert set(codes.values()) == {1} and len(codes) == MAX_CODES + len(named) + 2
+    assert {"1000", "1008", "4401", "4000", "4999"} < codes.keys()
+    assert counted(dump)["errors"] == {"application_error": len(made_up) + 2, "policy_violation": 1, "authentication_error": 1}
+    assert losses(dump) == {}
     assert_balanced(dump)
 
 

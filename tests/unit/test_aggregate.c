@@ -67,6 +67,9 @@ static const struct row rows[] = {
 	{"4429 is a rate limit error", OUTCOME_CLOSE, 4429, ERROR_RATE_LIMIT},
 	{"4999 is an application error", OUTCOME_CLOSE, 4999, ERROR_APPLICATION},
 	{"an invalid code is a websocket error", OUTCOME_CLOSE, CLOSE_INVALID, ERROR_WEBSOCKET},
+	{"other codes are websocket errors", OUTCOME_CLOSE, CLOSE_OTHER, ERROR_WEBSOCKET},
+	{"other application codes are application errors", OUTCOME_CLOSE, CLOSE_OTHER_APPLICATION,
+	 ERROR_APPLICATION},
 	{"no close frame is an abnormal closure", OUTCOME_ABNORMAL, CAUSE_TIMEOUT, ERROR_ABNORMAL},
 };
 

@@ -38,6 +38,8 @@ static const struct row closes[] = {
 	{"codes of applications up to 4429", 4404, 4428, "application_error"},
 	{"429", 4429, 4429, "rate_limit_error"},
 	{"the other codes of applications", 4430, 4999, "application_error"},
+	{"codes of applications beyond the table's bound", CLOSE_OTHER_APPLICATION,
+	 CLOSE_OTHER_APPLICATION, "application_error"},
 };
 
 static void one_range(void **state)

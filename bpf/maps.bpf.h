@@ -249,7 +249,7 @@ static __always_inline struct book_fields *books_here(void)
 
 /* ------------------------------------------------------------------------------------------ */
 
-/* Listening addresses with WebSockets. Made at the first 101; an entry stays, so that a server that
+/* Listening addresses with WebSockets. Made at the first answer to an upgrade; an entry stays, so that a server that
  * restarts goes on in its slot. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -415,14 +415,16 @@ static long request_step(__u64 i, struct step *step)
 /* ------------------------------------------------------------------------------------------ */
 /* The answer to an upgrade */
 
-/* The slot of the listening address, made if this is its first connection; fresh says whose. */
-static __always_inline __u32 server_slot_of(const struct server_key *key, struct server_info *fresh)
+/* The slot of the listening address, made if this is its first connection and fewer than `most` are; fresh
+ * says whose. */
+static __always_inline __u32 server_slot_of(const struct server_key *key, struct server_info *fresh,
+					    __u32 most)
 {
 	struct server_info *info = server_find(key);
 
 	if (info)
 		return info->slot;
-	if (next_server >= MAX_SERVERS) {
+	if (next_server >= most) {
 		BOOK(servers_full);
 		return SLOT_OTHER;
 	}
@@ -437,8 +439,10 @@ static __always_inline __u32 server_slot_of(const struct server_key *key, struct
 	return info ? info->slot : SLOT_OTHER;
 }
 
-static __always_inline __u32 server_slot(struct head *head, __u64 now)
+/* Whoever reaches a port can have an upgrade refused there, so for refusals there is half of the table. */
+static __always_inline __u32 server_slot(struct head *head, __u16 status, __u64 now)
 {
+	__u32 most = status == 101 ? MAX_SERVERS : MAX_SERVERS / 2;
 	struct server_info fresh = {.first_ns = now};
 
 	if (head->open.upstream)
@@ -446,7 +450,7 @@ static __always_inline __u32 server_slot(struct head *head, __u64 now)
 	fresh.tgid = head->open.tgid;
 	fresh.cgroup = head->open.cgroup;
 	__builtin_memcpy(fresh.comm, head->open.comm, sizeof(fresh.comm));
-	return server_slot_of(&head->server, &fresh);
+	return server_slot_of(&head->server, &fresh, most);
 }
 
 /* The same without a head: the process that is reading or writing is the server's. */
@@ -460,7 +464,7 @@ static __always_inline __u32 server_slot_now(struct run *run)
 	fresh->tgid = task->tgid;
 	fresh->cgroup = bpf_get_current_cgroup_id();
 	bpf_core_read_str(fresh->comm, sizeof(fresh->comm), &task->group_leader->comm);
-	return server_slot_of(&run->server, fresh);
+	return server_slot_of(&run->server, fresh, MAX_SERVERS);
 }
 
 /* 1 when both values are there and do not belong together. */
@@ -509,7 +513,7 @@ static __always_inline void stream_refused(struct step *step, struct head *head,
 	struct outcome_key key = {.kind = OUTCOME_REFUSED, .code = status, .initiator = BY_SERVER};
 
 	head_answered(head, step->run);
-	key.server = server_slot(head, step->run->now);
+	key.server = server_slot(head, status, step->run->now);
 	head->open.server = key.server;
 	head->open.status = status;
 	head->open.handshake_ns = step->run->now - head->read_ns;
@@ -530,7 +534,7 @@ static __always_inline void stream_open(struct step *step, struct head *head)
 	struct tcp_sock *tp;
 
 	head_answered(head, run);
-	conn->server = server_slot(head, run->now);
+	conn->server = server_slot(head, 101, run->now);
 	conn->channel = channel_lookup(conn->server, conn->path_hash);
 	conn->ping_at = 0;
 	if (head->response.flags & HTTP1_EXTENDED) {

@@ -136,6 +136,29 @@ def test_servers_beyond_the_table_are_counted_as_other():
     assert_balanced(dump)
 
 
+def test_upgrades_that_are_refused_leave_room_for_servers_that_accept():
+    """Somebody asks every port of the host for a WebSocket before the first real one opens."""
+    ports, servers = MAX_SERVERS, 5
+    with ExitStack() as stack:
+        listeners = [stack.enter_context(socket.create_server(("127.0.0.1", free_port()))) for _ in range(ports + servers)]
+        with Watch("--pid", os.getpid()) as watch:
+            for listener in listeners[:ports]:
+                with socket.create_connection(listener.getsockname()) as client, listener.accept()[0] as server:
+                    client.sendall(request(RFC_KEY))
+                    server.recv(65536)
+                    server.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+                    client.recv(65536)
+            for listener in listeners[ports:]:
+                stack.enter_context(Ends(listener))
+            real = {str(listener.getsockname()[1]): 1 for listener in listeners[ports:]}
+            dump = watch.finish()
+    shown = {name.rpartition(":")[2]: n for name, n in dump["connections"]["by_server"].items() if n}
+    assert shown == real
+    assert counted(dump)["refused"] == {"404": ports}
+    assert losses(dump).keys() == {"servers_full"}
+    assert_balanced(dump)
+
+
 def test_unix_sockets_beyond_the_table_are_counted(tmp_path):
     with Running(unix("plain"), host=f"{tmp_path}/app.sock") as running:
         peer = Peer(running)

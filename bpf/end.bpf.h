@@ -180,7 +180,6 @@ static __always_inline void end_destroyed(struct sock *sk, struct conn *conn)
 {
 	if (__sync_fetch_and_or(&conn->bits, CONN_ENDED) & CONN_ENDED)
 		return;
-	armed_drop(sk);
 	if (conn->state == CONN_OPEN)
 		end_open(sk, conn, bpf_get_socket_cookie(sk));
 	else if (conn->state == CONN_UPGRADING)

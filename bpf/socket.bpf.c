@@ -140,6 +140,7 @@ static __always_inline void destroyed(struct sock *sk)
 {
 	struct conn *conn = conn_of(sk);
 
+	armed_drop(sk); /* noted before it is known whether the socket is in scope */
 	if (conn)
 		end_destroyed(sk, conn);
 }

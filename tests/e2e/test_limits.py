@@ -14,7 +14,7 @@ import pytest
 from agent import TRIAL
 from ends import RFC_KEY, Ends, request, response
 from scenarios import Peer, bytes_of, together
-from servers import Running, free_port, wait_until
+from servers import Running, free_port, wait_idle, wait_until
 from test_paths import paths, unix
 from watch import Watch, assert_balanced, assert_equal, counted, differences, nonzero
 from wsclient import BINARY, CLOSE, PING, TEXT, frame
@@ -172,6 +172,24 @@ def test_unix_sockets_beyond_the_table_are_counted(tmp_path):
     assert losses(dump) == {"unix_full": 3}
     assert dump["connections"]["total"] == dump["messages"]["received"] == dump["messages"]["sent"] == 2
     assert_balanced(dump)
+
+
+def test_io_uring_of_strangers_leaves_nothing_in_the_table():
+    """A request is noted before its socket is known to be out of scope."""
+    with Running(paths("uring"), host="::") as stranger, Running(paths("uring"), host="::") as running:
+        peer = Peer(running, host="127.0.0.1")
+        with Watch("--port", running.port, "--pid", running.pid, **small(armed=1)) as watch:
+            c = Peer(stranger, host="127.0.0.1").connect()
+            c.ask("hello")
+            c.close(1000)
+            wait_idle(stranger)
+            c = peer.connect()
+            c.echo(TEXT, b"hello")
+            c.close(1000)
+            wait_idle(running)
+            dump = watch.finish()
+    assert_equal(dump, peer.tally)
+    assert losses(dump) == {}
 
 
 def test_requests_of_io_uring_beyond_the_table_are_gaps():

@@ -834,9 +834,13 @@ static __always_inline void stream_hole(struct step *step, __u32 n, int late)
 	struct conn *conn = step->conn;
 	struct run *run = step->run;
 
-	if (conn->state == CONN_UPGRADING) {
-		if (step->direction != RECEIVED)
+	if (conn->state == CONN_UPGRADING && step->direction == SENT) {
+		if (!late)
 			return;
+		/* this may have been the answer, whatever it was */
+		head_drop(step->sk);
+		candidate_begin(conn, run->now);
+	} else if (conn->state == CONN_UPGRADING) {
 		ws_gap(&conn->ws[RECEIVED], &run->tally, n);
 		stream_early(step, n);
 	} else if (conn->state == CONN_NEW) {

@@ -4,19 +4,20 @@ import os
 import random
 import socket
 import subprocess
+import tempfile
 import threading
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from ends import Ends
+from ends import RFC_KEY, Ends, request, response
 from exposition import parse
 from scenarios import MEGABYTE, Peer, bytes_of, text_of
 from servers import BUILD, SERVERS, SOURCES, Running, Server, build, free_port, unix_sockets, wait_until
 from test_paths import unix
 from test_wire import READS, WRITES
-from watch import Watch, assert_balanced, assert_equal, nonzero, watched
-from wsclient import BINARY, PING, TEXT, Tally, frame
+from watch import Watch, assert_balanced, assert_equal, counted, nonzero, watched
+from wsclient import BINARY, CLOSE, PING, TEXT, Tally, frame
 
 
 def begin_tally(c):
@@ -296,4 +297,34 @@ def test_other_protocols_are_never_taken_for_websockets():
     assert dump["upstream"] == {"connections": sockets, "messages": 2 * sockets * rounds}
     assert dump["capture"]["losses"]["desync"] == 0
     assert dump["capture"]["bytes"]["received"]["gap"] == dump["capture"]["bytes"]["sent"]["gap"] == 0
+    assert_balanced(dump)
+
+
+def test_an_answer_that_cannot_be_read_is_no_refusal():
+    """sendfile carries the 101, so nobody knows that it was one: the frames say so."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", free_port())))
+        with Watch("--port", listener.getsockname()[1], "--pid", os.getpid()) as watch:
+            client = stack.enter_context(socket.create_connection(listener.getsockname()))
+            server = stack.enter_context(listener.accept()[0])
+            client.sendall(request(RFC_KEY))
+            server.recv(65536)
+            answer = stack.enter_context(tempfile.TemporaryFile())
+            answer.write(response(RFC_KEY))
+            answer.seek(0)
+            assert server.sendfile(answer) == len(response(RFC_KEY))
+            client.recv(65536)
+            for n in range(10):
+                client.sendall(frame(TEXT, bytes_of(100 + n)))
+                server.recv(65536)
+                server.sendall(frame(TEXT, bytes_of(200 + n), masked=False))
+                client.recv(65536)
+            client.sendall(frame(CLOSE, b"\x03\xe8"))
+            server.recv(65536)
+            client.close()
+            server.close()
+            dump = watch.finish()
+    numbers = counted(dump)
+    assert (numbers["opened"], numbers["closed"], numbers["received"], numbers["sent"]) == (1, 1, 10, 10)
+    assert numbers["close_codes"] == {"1000": {"client": 1}} and numbers["refused"] == {}
     assert_balanced(dump)

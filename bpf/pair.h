@@ -67,6 +67,9 @@ PURE __u64 pair_load(const struct pair *p)
 {
 	__u64 word = *(const volatile __u64 *)&p->word;
 
+	/* batch_ns is of the word only if it is read after it, which else the compiler may turn round:
+	 * an answer would be timed from the batch before */
+	__asm__ volatile("" : : : "memory");
 	PAIR_MEANWHILE();
 	return word;
 }

@@ -109,9 +109,13 @@ static __always_inline void count_wait(struct conn *conn, __u32 copied_seq, __u3
 		struct server_hists *hists;
 		struct server_counters *c;
 
-		if (!since || copied_seq - conn->wait_seq[i] - 1 >= n)
+		__u32 behind = copied_seq - conn->wait_seq[i] - 1;
+
+		if (!since || behind >> 31) /* it is still to be read */
 			continue;
 		conn->wait_ns[i] = 0;
+		if (behind >= n) /* it went by without an event, and may not be taken for a later one */
+			continue;
 		hists = hists_of(conn->server);
 		c = counters_of(conn->server);
 		if (!hists || !c)

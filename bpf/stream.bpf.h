@@ -991,7 +991,7 @@ static __always_inline void stream_event(struct sock *sk, int ret, int flags, __
 	}
 	if (conn->state == CONN_IGNORED) {
 		/* two directions may count down at a time: then it comes a little later */
-		if (!conn->rearm_left || --conn->rearm_left)
+		if (!conn->rearm_left || __sync_fetch_and_sub(&conn->rearm_left, 1) != 1)
 			return;
 		conn->state = CONN_NEW;
 	}

@@ -14,7 +14,7 @@
 #include "unix.bpf.h"
 
 #define STREAM_STEPS                                                                               \
-	(1 << 18)      /* frames and segments of one event; beyond that the boundary is lost */
+	(1 << 16)      /* frames and segments of one event; beyond that the boundary is lost */
 #define HEAD_STEPS 256 /* chunks of heads in one event */
 
 /* What the loops below share. Pointers must live on the stack: a map cannot hold them. */
@@ -326,6 +326,17 @@ static __always_inline __u64 key_hash_of(struct head *head)
 	return hash | 1;
 }
 
+/* From now on the frames of the socket are looked for. */
+static __always_inline void candidate_begin(struct conn *conn, __u64 now)
+{
+	__builtin_memset(conn->ws, 0, sizeof(conn->ws));
+	__builtin_memset(conn->held, 0, sizeof(conn->held));
+	conn->ws[RECEIVED].flags = WS_UNKNOWN;
+	conn->ws[SENT].flags = WS_UNKNOWN;
+	conn->open_ns = now;
+	conn->state = CONN_CANDIDATE;
+}
+
 /* What has to wait for more, of the request or of its answer, goes to the table. */
 static __always_inline void request_keep(struct step *step)
 {
@@ -335,8 +346,9 @@ static __always_inline void request_keep(struct step *step)
 		if (!step->upgrades)
 			head_begin(step->head);
 		if (head_keep(step->sk, step->head)) {
+			/* who asked stays unknown; frames may show what became of it */
 			BOOK(heads_full);
-			request_lost(conn);
+			candidate_begin(conn, step->run->now);
 			return;
 		}
 	}
@@ -663,17 +675,6 @@ static __always_inline void stream_early(struct step *step, __u64 bytes)
 	head->early_ns = step->run->now;
 }
 
-/* From now on the frames of the socket are looked for. */
-static __always_inline void candidate_begin(struct conn *conn, __u64 now)
-{
-	__builtin_memset(conn->ws, 0, sizeof(conn->ws));
-	__builtin_memset(conn->held, 0, sizeof(conn->held));
-	conn->ws[RECEIVED].flags = WS_UNKNOWN;
-	conn->ws[SENT].flags = WS_UNKNOWN;
-	conn->open_ns = now;
-	conn->state = CONN_CANDIDATE;
-}
-
 /* A request is in what is left of an event that is looked at no further: nothing of it is known, but a
  * WebSocket shows itself by its frames. */
 static __always_inline void request_cut(struct step *step)
@@ -683,10 +684,7 @@ static __always_inline void request_cut(struct step *step)
 	BOOK(frames_capped);
 	head_drop(step->sk);
 	run->left = 0;
-	if (step->sk->__sk_common.skc_family == AF_UNIX)
-		request_lost(step->conn);
-	else
-		candidate_begin(step->conn, run->now);
+	candidate_begin(step->conn, run->now);
 }
 
 /* HTTP comes first, then whatever of the event is left is frames. */
@@ -829,32 +827,22 @@ static __always_inline int stream_lock(struct conn *conn, __u32 direction)
 __noinline int late_look(struct conn *conn, struct run *run, __u32 direction, int hole);
 
 /* Bytes that cannot be read, before a connection is one: a head with a hole in it is none. */
-static __always_inline void stream_hole(struct step *step, __u32 n, int late)
+static __always_inline void stream_hole(struct step *step, __u32 n)
 {
 	struct conn *conn = step->conn;
 	struct run *run = step->run;
 
-	if (conn->state == CONN_UPGRADING && step->direction == SENT) {
-		if (!late)
-			return;
-		/* this may have been the answer, whatever it was */
-		head_drop(step->sk);
-		candidate_begin(conn, run->now);
-	} else if (conn->state == CONN_UPGRADING) {
+	if (conn->state == CONN_UPGRADING && step->direction == RECEIVED) {
 		ws_gap(&conn->ws[RECEIVED], &run->tally, n);
 		stream_early(step, n);
-	} else if (conn->state == CONN_NEW) {
-		if (late)
-			candidate_begin(conn, run->now);
-		else
-			conn->state = CONN_IGNORED;
-	} else if (step->direction == RECEIVED &&
-		   (conn->http_mode == HTTP_GET || conn->http_mode == HTTP_METHOD)) {
+	} else if (conn->state ==
+			   CONN_UPGRADING || /* this may have been the answer, whatever it was */
+		   (step->direction == RECEIVED &&
+		    (conn->http_mode == HTTP_GET || conn->http_mode == HTTP_METHOD))) {
 		head_drop(step->sk);
-		if (late)
-			candidate_begin(conn, run->now);
-		else
-			request_lost(conn);
+		candidate_begin(conn, run->now);
+	} else if (conn->state == CONN_NEW) {
+		candidate_begin(conn, run->now);
 	}
 }
 
@@ -945,7 +933,7 @@ static __always_inline void stream_data(struct sock *sk, struct conn *conn, stru
 	}
 	if (conn->state != CONN_OPEN) {
 		if (gap || hole)
-			stream_hole(&step, n, tp != NULL);
+			stream_hole(&step, n);
 		else if (conn->state == CONN_NEW && direction == SENT &&
 			 !(conn->bits & CONN_UPSTREAM))
 			conn->state = CONN_IGNORED; /* the server speaks first: no HTTP */

@@ -33,19 +33,21 @@ def losses(dump):
     return nonzero(dump["capture"]["losses"])
 
 
-def test_upgrades_beyond_the_table_are_counted_and_their_connections_served(running):
-    """Six upgrades wait for their answers at a time; four can be kept."""
+def test_upgrades_beyond_the_table_are_counted_and_their_connections_found_by_their_frames(running):
+    """Six upgrades wait for their answers at a time; four can be kept. Of the others path and user are lost, and nothing else."""
     peer = Peer(running("node_ws"))
     held = []
     with Watch("--pid", peer.running.pid, **small(heads=4)) as watch:
         together(lambda i: held.append(peer.connect("/slow/400")), 6)
         for c in held:
-            c.echo(TEXT, b"served")
+            for n in range(5):
+                c.echo(TEXT, b"served %d" % n)
             c.close(1000)
         peer.running.wait_idle()
         dump = watch.finish()
     assert losses(dump) == {"heads_full": 2}
-    assert (counted(dump)["opened"], counted(dump)["closed"], counted(dump)["received"]) == (4, 4, 4)
+    assert (counted(dump)["opened"], counted(dump)["closed"]) == (6, 6) and dump["connections"]["resynced"] == 2
+    assert (counted(dump)["received"], counted(dump)["sent"]) == (peer.tally["received"], peer.tally["sent"])
     assert_balanced(dump)
 
 
@@ -315,8 +317,8 @@ def test_a_reader_that_overwrites_where_it_reads_to_makes_a_gap():
 
 
 def test_more_frames_in_one_call_than_a_run_may_parse_are_a_gap():
-    """A third of a million pings in one write. One run of a program has to end."""
-    pings, most = 300_000, 1 << 18  # bpf/stream.bpf.h, STREAM_STEPS
+    """80 000 pings in one write. One run of a program has to end, and soon."""
+    pings, most = 80_000, 1 << 16  # bpf/stream.bpf.h, STREAM_STEPS
     with ends_here() as (ends, watch):
         reader = threading.Thread(target=ends.drain, args=(2 * pings,))
         reader.start()

@@ -65,10 +65,12 @@ static __always_inline void extreme_add(struct extreme *slots, __u64 now, __u64 
 		e->max_ns = v;
 }
 
-static __always_inline void count_latency(__u32 server, struct channel_stats *channel,
+static __always_inline void count_latency(struct conn *conn, struct channel_stats *channel,
 					  struct server_counters *c, __u64 now, __u64 v, __u32 n)
 {
-	struct server_hists *hists = hists_of(server);
+	struct server_hists *hists = hists_of(conn->server);
+
+	brief_add(&conn->brief_sum, &conn->pair.spare, v, n);
 
 	if (hists)
 		hist_add(&hists->latency, v, n);
@@ -114,7 +116,8 @@ static __always_inline void count_wait(struct conn *conn, __u32 copied_seq, __u3
 		if (!since || behind >> 31) /* it is still to be read */
 			continue;
 		conn->wait_ns[i] = 0;
-		if (behind >= n) /* it went by without an event, and may not be taken for a later one */
+		if (behind >=
+		    n) /* it went by without an event, and may not be taken for a later one */
 			continue;
 		hists = hists_of(conn->server);
 		c = counters_of(conn->server);
@@ -322,10 +325,9 @@ __noinline int count_tally(struct conn *conn, struct ws_tally *t, __u32 directio
 		c->n.push += p->push;
 		c->n.answers_to_ambiguous += p->answers_to_ambiguous;
 		if (p->carried)
-			count_latency(conn->server, channel, c, now, p->carried_ns, 1);
+			count_latency(conn, channel, c, now, p->carried_ns, 1);
 		if (p->timed > p->carried)
-			count_latency(conn->server, channel, c, now, p->latency_ns,
-				      p->timed - p->carried);
+			count_latency(conn, channel, c, now, p->latency_ns, p->timed - p->carried);
 	}
 	c->n.text += t->text;
 	c->n.binary += t->binary;

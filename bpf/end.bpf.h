@@ -151,6 +151,8 @@ static __always_inline void end_open(struct sock *sk, struct conn *conn, __u64 i
 	row.violated_by = bits & CONN_VIOLATED_SERVER ? BY_SERVER : BY_CLIENT;
 	row.upstream = !!(bits & CONN_UPSTREAM);
 	row.resync = !!(bits & CONN_RESYNC);
+	row.brief_sum = conn->brief_sum;
+	row.brief_top = conn->pair.spare;
 	emit(&row, sizeof(row));
 }
 

@@ -318,8 +318,10 @@ struct event_close { /* EVENT_CLOSE */
 	__u8 upstream;
 	__u8 resync; /* 1: origin=resync */
 	__u8 pad[3];
+	__u32 brief_sum; /* brief.h of the latencies: brief_sum and top */
+	__u32 brief_top;
 };
-_Static_assert(sizeof(struct event_close) == 80, "ABI");
+_Static_assert(sizeof(struct event_close) == 88, "ABI");
 
 /*
  * A piece of the payload of a connection's first close frame, as it passed: the kernel keeps no

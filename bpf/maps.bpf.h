@@ -20,6 +20,7 @@ static __always_inline int ws_read(void *to, __u32 len, __u64 from)
 }
 
 #include "accept.h"
+#include "brief.h"
 #include "event.h"
 #include "http1.h"
 #include "pair.h"
@@ -101,8 +102,8 @@ struct conn {
 	__u32 lock[NR_DIRECTIONS]; /* try-lock of ws, seq, messages, bytes of the direction; [0] is
 				    * that of both in CONN_NEW and CONN_CANDIDATE */
 	__u32 wait_next;           /* rcv_nxt when data last became ready */
-	__u32 pad;
-	__u32 bits; /* enum conn_bit */
+	__u32 brief_sum;           /* brief.h of its latencies, with pair.spare */
+	__u32 bits;                /* enum conn_bit */
 	union {
 		__u32 ping_at; /* CONN_OPEN: server's ping without a pong, ns >> 6, 0 = none */
 		struct {

@@ -42,7 +42,7 @@ struct pair {
 	__u64 batch_ns; /* when the waiting batch was read; written only while none waits */
 	__u64 out_ns;   /* the sender's: latency of the message being sent, when it is PAIR_TIMED */
 	__u32 last_ms;  /* when anything last passed, in units of 2^20 ns (about 1 ms) */
-	__u32 pad;
+	__u32 spare;    /* the owner's */
 };
 _Static_assert(sizeof(struct pair) == 32, "kept in every connection");
 

@@ -4,7 +4,7 @@
 #   tests/bpf/             the pure headers in the kernel against the host, and the verifier's opinion
 # Tests of the pure headers need no object of user/; all others link with all of them but main.o.
 
-PURE := hist ws resync pair http1 accept
+PURE := hist brief ws resync pair http1 accept
 
 LOAD_SECONDS ?= 600
 LOAD_ROUNDS ?= 5

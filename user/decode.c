@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "brief.h"
 #include "decode.h"
 
 #define STATUS_MAX 999 /* RFC 9110 15: a status has three digits */
@@ -58,6 +59,8 @@ static int decode_close(const char *data, size_t len, struct record *record)
 	if (close->cause >= NR_CAUSES || close->violation >= NR_VIOLATIONS)
 		return -EBADMSG;
 	if (close->closed_by > BY_SERVER || close->violated_by > BY_SERVER)
+		return -EBADMSG;
+	if (close->brief_top >> BRIEF_COUNT_BITS >= HIST_BUCKETS)
 		return -EBADMSG;
 	if (close->has_close > 1 || close->upstream > 1 || close->resync > 1)
 		return -EBADMSG;

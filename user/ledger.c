@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "brief.h"
+
 #define OTHER_LABEL UINT64_MAX /* of a roster entry: all further users */
 #define USERS_MIN 256
 
@@ -34,7 +36,7 @@ struct channel_before {
 struct closed_row {
 	uint64_t open_ns, duration_ns, user;
 	uint64_t bytes_received, bytes_sent;
-	uint32_t received, sent;
+	uint32_t received, sent, brief_sum, brief_top;
 	uint16_t server, channel, code;
 	uint8_t initiator, has_close, cause, violation, resync, error;
 };
@@ -271,6 +273,8 @@ void ledger_closed(struct ledger *ledger, const struct event_close *close,
 		.cause = close->cause,
 		.violation = close->violation,
 		.resync = close->resync,
+		.brief_sum = close->brief_sum,
+		.brief_top = close->brief_top,
 		.error = (uint8_t)error,
 	};
 }
@@ -325,6 +329,10 @@ static int closed_hand_over(const struct aggregate *a, const struct closed_row *
 		.sent = row->sent,
 		.bytes_received = row->bytes_received,
 		.bytes_sent = row->bytes_sent,
+		.has_latency = brief_count(row->brief_top) > 0,
+		.latency_count = brief_count(row->brief_top),
+		.latency_avg_ns = brief_average(row->brief_sum, row->brief_top),
+		.latency_max_ns = brief_maximum(row->brief_sum, row->brief_top),
 		.has_close = row->has_close,
 		.violation = row->violation,
 		.error = row->error,

@@ -525,6 +525,7 @@ def test_open_connections_stand_among_the_closed(running):
         old = peer.connect("/old")
         short = peer.connect("/short")
         short.ask("x")
+        short.ask("sleep:200")
         short.close(1000)
         new = peer.connect("/new")
         for _ in range(5):
@@ -542,6 +543,13 @@ def test_open_connections_stand_among_the_closed(running):
         assert get(agent, "connections", limit=1)["total"] == 3
         row = rows(agent, "connections", channel="/old")[0]
         assert (row["state"], row["received"], row["sent"], row["closed"]) == ("open", 5, 5, None) and row["duration"] > 0
+        latency = rows(agent, "connections", channel="/short")[0]["latency"]
+        assert latency["count"] == 2 and 90 < latency["avg"] < latency["max"] < 400, latency
+        assert row["latency"] is None  # not before it ends
+        wait_until(lambda: get(agent, "metrics")["messages"]["latency"]["count"] >= 7, "all to be counted")
+        known = get(agent, "metrics", channel="/short")["messages"]["latency"]
+        assert known["count"] == 2 and abs(latency["avg"] - known["avg"]) < 0.001
+        assert abs(latency["max"] - known["max"]) < known["max"] / 16
         old.close(1000)
         new.close(1000)
 

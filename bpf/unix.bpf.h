@@ -30,12 +30,20 @@ static __always_inline int unix_process_gone(__u32 tgid)
 	return 0;
 }
 
-/* The end of the connection at this address: its socket is gone, or will never be seen again. */
-static __always_inline void unix_end(__u64 key)
+/* The end of the connection at this address: its socket is gone, or will never be seen again. A function
+ * of its own, because the record of an end is more than its callers' stacks have left; the address is in
+ * memory, because Linux 6.12 lets none be an argument. */
+__noinline int unix_end(__u64 *at)
 {
-	struct conn *conn = bpf_map_lookup_elem(&unix_conns, &key);
-	struct unix_owner *owner = bpf_map_lookup_elem(&unix_owners, &key);
+	struct unix_owner *owner;
+	struct conn *conn;
+	__u64 key;
 
+	if (!at) /* the verifier knows no caller here */
+		return 0;
+	key = *at;
+	conn = bpf_map_lookup_elem(&unix_conns, &key);
+	owner = bpf_map_lookup_elem(&unix_owners, &key);
 	if (conn && owner) {
 		if (conn->state == CONN_OPEN) {
 			if (!(conn->bits & (CONN_CLOSED | CONN_UPSTREAM)) &&
@@ -50,16 +58,18 @@ static __always_inline void unix_end(__u64 key)
 	head_drop_at(key);
 	bpf_map_delete_elem(&unix_conns, &key);
 	bpf_map_delete_elem(&unix_owners, &key);
+	return 0;
 }
 
 /* Not one of ours after all: from now on its events cost one look at its mark. */
 static __always_inline void unix_ignore(struct sock *sk)
 {
 	struct unix_mark *mark = unix_mark_of(sk, 0);
+	__u64 key = (__u64)sk;
 
 	if (mark)
 		mark->kept = 0;
-	unix_end((__u64)sk);
+	unix_end(&key);
 }
 
 /* The name that the socket has from its listener. */
@@ -88,7 +98,7 @@ static __always_inline int unix_keep(struct sock *sk, struct unix_mark *mark, __
 
 	new.key = (__u64)sk;
 	new.id = cookie_of(sk);
-	unix_end(new.key); /* of a socket that had this address and is not yet found missing */
+	unix_end(&new.key); /* of a socket that had this address and is not yet found missing */
 	mark->kept = unix_make(&new);
 	return mark->kept;
 }
@@ -183,7 +193,7 @@ static __always_inline void unix_sweep(__u64 key)
 	struct unix_owner *owner = bpf_map_lookup_elem(&unix_owners, &key);
 
 	if (owner && owner->epoch != unix_epoch)
-		unix_end(key);
+		unix_end(&key);
 }
 
 #endif

@@ -131,11 +131,12 @@ corpus-merge: fuzz-targets ## adds to tests/corpus what build/corpus covers and 
 
 $(BUILD)/tests/unit/test_store_file $(BUILD)/asan/tests/unit/test_store_file: | $(SCHEMA)
 
-STORE_PROGRAMS := $(BUILD)/tests/store/faults $(BUILD)/tests/store/weeks $(BUILD)/tests/store/store_fill
+STORE_PROGRAMS := $(addprefix $(BUILD)/tests/store/,faults weeks past store_fill)
 
 $(BUILD)/tests/store/faults: tests/store/faults.c $(UNIT_OBJECTS)
 $(BUILD)/tests/store/weeks: tests/store/weeks.c $(UNIT_OBJECTS)
 $(BUILD)/tests/store/store_fill: tests/bench/store_fill.c $(UNIT_OBJECTS)
+$(BUILD)/tests/store/past: tests/store/past.c $(UNIT_OBJECTS)
 
 $(STORE_PROGRAMS):
 	$(call say,CC,$@)
@@ -190,13 +191,16 @@ check-bpf: bpf-tests $(HARNESS) $(SKELETON) ## headers in the kernel against the
 # ---- campaigns
 
 # The tests of load for as long as it takes to believe them; the result is kept in the repository.
-.PHONY: campaign campaign-load campaign-kernels
+.PHONY: campaign campaign-load campaign-kernels campaign-page
 
-campaign: campaign-kernels campaign-load campaign-store ## the tests that have a long form, in it (root, up to an hour)
+campaign: campaign-kernels campaign-load campaign-store campaign-page ## the tests that have a long form, in it (root, some three hours)
 
 campaign-load: all bench-tools ## load tests in their long form, into docs/campaign.md (root, some 15 minutes)
 	$(Q)LOAD_SECONDS=$(LOAD_SECONDS) LOAD_ROUNDS=$(LOAD_ROUNDS) STORM_CONNECTIONS=$(STORM_CONNECTIONS) /usr/bin/python3 -m pytest \
 		tests/e2e/test_load.py tests/e2e/test_storm.py -q -p no:cacheprovider --figures docs/campaign.md
+
+campaign-page: all ## the dashboard open for two hours, refreshing every second (root)
+	$(Q)PAGE_SECONDS=7200 /usr/bin/python3 -m pytest tests/e2e/test_page.py -q -p no:cacheprovider -k test_memory_stays_flat
 
 campaign-kernels: all bench-tools bpf-tests ## other kernels in virtual machines (root; downloads kernels)
 	$(Q)for tool in qemu-system-x86_64:qemu-system-x86 cpio:cpio busybox:busybox; do \

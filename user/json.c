@@ -316,7 +316,7 @@ char *json_of_summary(const struct summary *summary)
 
 	put_time(&m, root, "timestamp", summary->now_ns);
 	put_time(&m, root, "counting_since", summary->since_ns);
-	put(&m, root, "uptime_seconds", real(summary->uptime_s, 10));
+	put(&m, root, "uptime_seconds", real(summary->uptime_s, 1e3));
 	if (summary->store)
 		put_text(&m, root, "store", summary->store);
 	if (summary->filtered)

@@ -89,7 +89,6 @@ static int answer_form(struct call *call, int status, const char *message)
 	if (!answer->body)
 		return -ENOMEM;
 	answer->status = status;
-	answer->challenge = status == 401; /* RFC 9110 15.5.2; browsers ask nobody for a Bearer */
 	answer->type = bytes.type;
 	answer->page = true;
 	answer->challenge = status == 401; /* RFC 9110 15.5.2; no browser asks for a Bearer token */

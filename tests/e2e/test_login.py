@@ -176,6 +176,15 @@ def test_the_page_may_do_only_what_it_must(agent, path):
     assert headers["cross-origin-resource-policy"] == "same-origin"
 
 
+@pytest.mark.parametrize("path", ["/api/websocket/metrics/", "/metrics", "/nowhere", "/healthz"])
+def test_data_is_never_a_page(agent, path):
+    """Opened by itself, in a frame, or with markup in it: a browser does nothing with it."""
+    headers = agent.ask(path).headers
+    assert headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
+    assert headers["x-content-type-options"] == "nosniff" and headers["x-frame-options"] == "DENY"
+    assert headers["referrer-policy"] == "no-referrer" and headers["cache-control"] == "no-store"
+
+
 def test_nothing_is_inline(agent):
     for path in ("/", "/login"):
         text = agent.ask(path).text
@@ -225,10 +234,17 @@ def test_forwarded_headers_count_only_from_named_proxies(agent):
         assert post(behind, "/login", "token=wsv_wrong", X_Forwarded_For="192.0.2.9")[0] == 429
         assert post(behind, "/login", "token=wsv_wrong", X_Forwarded_For="192.0.2.10")[0] == 401
         wait_for_line(behind, "login from 192.0.2.9 with a token: refused")
+        # the proxy says what it was asked for, and that is what must be ours
+        assert behind.ask("/healthz").status == behind.ask("/api/websocket/metrics/").status == 200
+        assert behind.ask("/api/websocket/metrics/", headers={"X-Forwarded-Host": "evil.example.org"}).status == 421
+        assert behind.ask("/api/websocket/metrics/", headers={"Host": "inside", "X-Forwarded-Host": f"127.0.0.1:{behind.port}"}).status == 200
+        assert post(behind, "/login", f"token={behind.token}", X_Forwarded_Host="127.0.0.1", Origin="http://127.0.0.1", X_Forwarded_For="192.0.2.11")[0] == 303
     with Agent("--port", "1") as plain:
         for i in range(10):
             assert post(plain, "/login", "token=wsv_wrong", X_Forwarded_For=f"192.0.2.{i}")[0] == 401
         assert post(plain, "/login", "token=wsv_wrong", X_Forwarded_For="192.0.2.99")[0] == 429
+        assert plain.ask("/api/websocket/metrics/", headers={"X-Forwarded-Host": "evil.example.org"}).status == 200
+        assert plain.ask("/api/websocket/metrics/", headers={"Host": "evil.example.org", "X-Forwarded-Host": "127.0.0.1"}).status == 421
 
 
 # --- the record

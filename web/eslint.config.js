@@ -1,7 +1,7 @@
 /* Rules that find mistakes; how it looks is nobody's quarrel. Markup from text is forbidden outright. */
 const browser = Object.fromEntries(['document', 'window', 'location', 'history', 'localStorage', 'sessionStorage', 'queueMicrotask', 'fetch', 'AbortSignal', 'URL', 'URLSearchParams',
 	'Blob', 'performance', 'setTimeout', 'clearTimeout', 'setInterval', 'addEventListener', 'matchMedia', 'getComputedStyle', 'devicePixelRatio',
-	'ResizeObserver', 'HTMLButtonElement'].map((name) => [name, 'readonly']));
+	'ResizeObserver', 'HTMLButtonElement', 'Path2D'].map((name) => [name, 'readonly']));
 const node = Object.fromEntries(['process', 'URL', 'console', 'setTimeout', 'Buffer'].map((name) => [name, 'readonly']));
 const markup = ['innerHTML', 'outerHTML', 'insertAdjacentHTML', 'createContextualFragment', 'setHTMLUnsafe', 'srcdoc'].map((property) => ({property, message: 'Text from strangers is data: use text nodes.'}));
 

@@ -9,6 +9,7 @@ import threading
 from watch import ROOT
 
 DRIVER = ROOT / "web" / "tests" / "driver.js"
+AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
 SECONDS = 60
 DESKTOP, TABLET, PHONE = (1440, 900), (820, 1180), (375, 812)
 
@@ -73,6 +74,15 @@ class Browser:
 
     def click(self, selector):
         self.run("await page.locator(argument).first().click();", selector)
+
+    def axe(self):
+        """What axe-core objects to: rule and where."""
+        return self.run("""
+            const text = (await import('node:fs')).readFileSync(argument, 'utf8');
+            await page.evaluate(`if (!window.axe) { ${text} }`);
+            const result = await page.evaluate(() => axe.run(document, {resultTypes: ['violations']}));
+            return result.violations.map((v) => `${v.id}: ${v.nodes.slice(0, 4).map((n) => n.target.join(' ') + ' ' + (n.any[0]?.message ?? n.all[0]?.message ?? '')).join('; ')}`);
+        """, str(AXE))
 
     def problems(self):
         return self.run("return problems;")

@@ -58,8 +58,8 @@ def clean_servers():
 
 
 # Tests that mostly wait for real time to pass: scripts/test runs them beside the others. All of a file, or one test.
-WAITS = ("test_history.py", "test_memory_stays_flat", "test_clients_that_send_a_byte_a_second_are_cut_off",
-         "test_clients_that_never_read_cost_a_bounded_amount")
+WAITS = ("test_history.py", "test_page_history.py", "test_memory_stays_flat",
+         "test_clients_that_send_a_byte_a_second_are_cut_off", "test_clients_that_never_read_cost_a_bounded_amount")
 
 
 def pytest_configure(config):

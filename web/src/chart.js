@@ -5,7 +5,8 @@
  *
  * @typedef {{label:string,color:string,fill?:string,dash?:number[],width?:number,bars?:boolean,optional?:boolean,silent?:boolean}} Line
  *   color, fill: custom properties of the style sheet; optional: named only while there is something of it; silent: never
- * @typedef {{t:number[],columns:(?number)[][],from:number,to:number,marks:import('./types.js').Mark[],empty:string}} Content
+ * @typedef {{t:number[],columns:(?number)[][],from:number,to:number,marks:import('./types.js').Mark[],empty:string,note?:string,of?:unknown[]}} Content
+ *   of: what it was made from; the same again is not drawn again
  * @typedef {{
  *   id:string, title:string, note?:string, lines:Line[], format:(n:?number)=>string, axis?:(n:number)=>string,
  *   app:import('./types.js').App, tools?:HTMLElement[], stacked?:boolean,
@@ -15,10 +16,13 @@
  */
 import uPlot from 'uplot';
 import {download, el, write} from './dom.js';
+import {nearestIndex, thinBars, thinLines} from './thin.js';
 import {clock, csv, day, hour, moment, NONE, stamp} from './format.js';
 
 const AXIS = 54; /* pixels; fixed, so that nothing moves when numbers grow */
 const ROWS_MAX = 500; /* of the table */
+const LINE_PX = 1.5;
+const BAR_PX = 3; /* no bar is narrower */
 const WHOLE = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6, 1e7];
 const FONT = '11px Inter, system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
 
@@ -51,6 +55,9 @@ export class Chart {
 		this.lines = options.lines;
 		/** @type {?uPlot} */
 		this.plot = null;
+		this.wide = 600; /* of the holder: to ask for it would make the browser lay out the page for each chart */
+		/** @type {?number} the point that keys have just led to: it may share its pixel with others */
+		this.keyed = null;
 		/** @type {Content} */
 		this.content = {t: [], columns: [], from: 0, to: 1, marks: [], empty: ''};
 		this.holder = el('div', {
@@ -64,8 +71,9 @@ export class Chart {
 		this.table = el('div', {class: 'scroll', tabindex: 0, role: 'region', 'aria-label': `${options.title}, table`});
 		this.details = el('details', {class: 'fallback', ontoggle: () => this.#fillTable()}, el('summary', {}, 'Table'), this.table);
 		const title = el('h2', {id: `${options.id}-title`}, options.title);
+		this.note = el('span', {class: 'note'}, options.note ?? '');
 		this.node = el('section', {class: 'panel wide', id: options.id, 'aria-labelledby': title.id},
-			el('div', {class: 'head'}, title, options.note ? el('span', {class: 'note'}, options.note) : null,
+			el('div', {class: 'head'}, title, this.note,
 				options.tools ? el('div', {class: 'tools'}, ...options.tools) : null),
 			this.readout, this.holder, this.spoken,
 			el('div', {class: 'foot'}, this.details,
@@ -98,25 +106,50 @@ export class Chart {
 
 	/** @param {Content} content */
 	update(content) {
+		const {of} = content, was = this.content.of;
+		if (this.plot && of && was && of.length === was.length && of.every((part, i) => part === was[i])) return;
 		this.content = content;
+		write(this.note, [this.options.note, content.note].filter(Boolean).join(' · '));
 		const any = content.columns.some((column) => column.some((value) => value !== null && value !== undefined));
 		write(this.nothing, any ? '' : content.empty);
 		if (!this.plot) this.#make();
 		else this.plot.setData(this.#data());
-		this.#read(this.plot?.cursor.idx ?? null);
+		this.#read(this.#under());
 		if (this.details.open) this.#fillTable();
 	}
 
 	#data() {
-		const {t, columns} = this.content;
+		const {t, columns, from, to} = this.content;
+		const wide = this.wide - AXIS;
+		/* the points may reach over the edges */
+		const room = wide * (t.length > 1 ? Math.max(1, (t[t.length - 1] - t[0]) / (to - from)) : 1);
+		const bars = this.lines.some((line) => line.bars);
+		const drawn = bars ? thinBars(t, columns, room / BAR_PX) : thinLines(t, columns, room);
+		this.#weigh(drawn.t.length > room / 2);
 		/* The first line is drawn first and lies lowest: it is the whole stack. */
-		return /** @type {uPlot.AlignedData} */ ([t, ...(this.options.stacked ? stack(columns.toReversed()).reverse() : columns)]);
+		return /** @type {uPlot.AlignedData} */ ([drawn.t, ...(this.options.stacked ? stack(drawn.columns.toReversed()).reverse() : drawn.columns)]);
+	}
+
+	/** Where lines go up and down with every pixel, thin ones show more, and are drawn in a third of the time. @param {boolean} dense */
+	#weigh(dense) {
+		this.lines.forEach((line, i) => {
+			const series = this.plot?.series[i + 1];
+			if (series && !line.bars) series.width = dense ? Math.min(1, line.width ?? 1) : line.width ?? LINE_PX;
+		});
+	}
+
+	/** The point that the cursor is at; null: at none. @returns {?number} */
+	#under() {
+		const left = this.plot?.cursor.left ?? -1;
+		if (!this.plot || left < 0 || !this.content.t.length) return null;
+		return this.keyed ?? nearestIndex(this.content.t, this.plot.posToVal(left, 'x'));
 	}
 
 	#make() {
 		const {options} = this;
 		const {width, height} = this.holder.getBoundingClientRect();
 		if (width < 50) return;
+		this.wide = width;
 		this.plot = new uPlot({
 			width, height, padding: [10, 26, 0, 0], legend: {show: false}, pxAlign: 1,
 			cursor: {
@@ -137,7 +170,7 @@ export class Chart {
 			hooks: {
 				drawAxes: options.under ? [options.under] : [],
 				draw: [(u) => this.#drawMarks(u)],
-				setCursor: [(u) => this.#read(u.cursor.idx ?? null)],
+				setCursor: [() => this.#read(this.#under())],
 				setSelect: [(u) => this.#brush(u)],
 			},
 		}, this.#data(), this.holder);
@@ -147,7 +180,7 @@ export class Chart {
 	#series(line) {
 		const bars = line.bars ? uPlot.paths.bars?.({size: [0.72, 26], gap: 0}) : undefined;
 		return {
-			label: line.label, width: line.bars ? 0 : line.width ?? 1.5, dash: line.dash, spanGaps: false,
+			label: line.label, width: line.bars ? 0 : line.width ?? LINE_PX, dash: line.dash, spanGaps: false,
 			stroke: () => color(line.color), ...(line.fill || line.bars ? {fill: () => color(line.fill ?? line.color)} : {}),
 			...(bars ? {paths: bars, points: {show: false}} : {points: {size: 4, width: 0, fill: () => color(line.color), show: false, filter: lonely}}),
 		};
@@ -155,6 +188,7 @@ export class Chart {
 
 	#fit() {
 		const {width, height} = this.holder.getBoundingClientRect();
+		this.wide = width;
 		if (!this.plot) this.#make();
 		else if (Math.abs(this.plot.width - width) >= 1 || Math.abs(this.plot.height - height) >= 1) this.plot.setSize({width, height});
 	}
@@ -168,7 +202,8 @@ export class Chart {
 	/** @param {?number} at an index; null: the last that is known */
 	#read(at) {
 		const {t, columns} = this.content;
-		let index = at ?? t.length - 1;
+		/* the cursor may still stand where the points before these ended */
+		let index = Math.min(at ?? t.length - 1, t.length - 1);
 		if (at === null) while (index > 0 && columns.slice(0, 1).every((column) => column[index] === null)) index--;
 		if (!this.time) return;
 		write(this.time, t.length ? moment(t[index], this.content.to) : NONE);
@@ -177,8 +212,15 @@ export class Chart {
 			if (line.optional && this.parts) this.parts[i].hidden = !column?.some((value) => value !== null);
 			if (this.values) write(this.values[i], this.options.read && this.plot ? this.options.read(this.plot, index) : this.options.format(column?.[index] ?? null));
 		});
-		const near = at === null ? undefined : this.content.marks.find((mark) => Math.abs(mark.t - t[index]) < (this.content.to - this.content.from) / 60);
-		if (near) write(this.time, `${moment(t[index], this.content.to)} · ${near.text}`);
+		const near = at === null ? [] : this.#marksAt(index);
+		if (near.length) write(this.time, `${moment(t[index], this.content.to)} · ${near.map((mark) => mark.text).join(', ')}`);
+	}
+
+	/** What happened nearest to this point, and near enough to be meant. @param {number} index */
+	#marksAt(index) {
+		const {t, marks, from, to} = this.content;
+		const reach = Math.max((to - from) / 150, ((t[index + 1] ?? t[index]) - (t[index - 1] ?? t[index])) / 4);
+		return marks.filter((mark) => Math.abs(mark.t - t[index]) <= reach);
 	}
 
 	/** @param {KeyboardEvent} event */
@@ -187,7 +229,7 @@ export class Chart {
 		if (!plot || event.target !== this.holder || event.ctrlKey || event.metaKey || event.altKey) return;
 		const first = content.t.findIndex((t) => t >= content.from);
 		const last = content.t.findLastIndex((t) => t <= content.to);
-		let at = plot.cursor.idx ?? last + 1;
+		let at = this.#under() ?? last + 1;
 		const span = content.to - content.from;
 		const middle = content.t[Math.min(Math.max(at, 0), last)] ?? content.to;
 		if (event.key === 'ArrowLeft') at--;
@@ -202,7 +244,9 @@ export class Chart {
 		if (!event.key.startsWith('Arrow') && event.key !== 'Home' && event.key !== 'End') return;
 		if (first < 0 || last < 0) return;
 		at = Math.min(Math.max(at, first), last);
+		this.keyed = at;
 		plot.setCursor({left: plot.valToPos(content.t[at], 'x'), top: plot.over.clientHeight / 2}, true);
+		this.keyed = null;
 		write(this.spoken, this.readout.textContent ?? '');
 	}
 
@@ -223,9 +267,12 @@ export class Chart {
 		ctx.strokeStyle = ctx.fillStyle = color('--muted');
 		ctx.lineWidth = scale;
 		ctx.setLineDash([3 * scale, 3 * scale]);
+		let before = -Infinity;
 		for (const mark of this.content.marks) {
 			if (mark.t < this.content.from || mark.t > this.content.to) continue;
 			const x = Math.round(u.valToPos(mark.t, 'x', true)) + 0.5;
+			if (x - before < 2 * scale) continue;
+			before = x;
 			ctx.beginPath();
 			ctx.moveTo(x, bbox.top);
 			ctx.lineTo(x, bbox.top + bbox.height);
@@ -245,10 +292,19 @@ export class Chart {
 	#rows() {
 		if (this.options.table) return this.options.table();
 		const {t, columns, from, to} = this.content;
-		const rows = /** @type {(string|number|null)[][]} */ ([['time', ...this.lines.map((line) => line.label)]]);
+		const marks = this.content.marks.filter((mark) => mark.t >= from && mark.t <= to);
+		/* columns that say nothing are left out; an event stands with the first point after it */
+		const lines = this.lines.map((line, c) => ({label: line.label, column: columns[c] ?? [], optional: line.optional || line.silent}))
+			.filter(({column, optional}) => !optional || column.some((value) => value !== null));
+		const rows = /** @type {(string|number|null)[][]} */ ([['time', ...lines.map(({label}) => label), ...(marks.length ? ['event'] : [])]]);
+		let next = 0;
 		t.forEach((at, i) => {
-			if (at >= from && at <= to) rows.push([new Date(at * 1000).toISOString(), ...this.lines.map((_line, c) => columns[c]?.[i] ?? null)]);
+			if (at < from || at > to) return;
+			const texts = [];
+			while (next < marks.length && marks[next].t <= at) texts.push(marks[next++].text);
+			rows.push([new Date(at * 1000).toISOString(), ...lines.map(({column}) => column[i] ?? null), ...(marks.length ? [texts.join(', ') || null] : [])]);
 		});
+		if (next < marks.length && rows.length > 1) rows[rows.length - 1][rows[0].length - 1] = marks.slice(next).map((mark) => mark.text).join(', ');
 		return rows;
 	}
 
@@ -256,10 +312,12 @@ export class Chart {
 		if (!this.details.open) return;
 		const [head, ...rows] = this.#rows();
 		const shown = rows.slice(-ROWS_MAX).reverse();
+		const left = rows.length - shown.length;
 		this.table.replaceChildren(el('table', {},
 			el('thead', {}, el('tr', {}, ...head.map((text) => el('th', {scope: 'col'}, String(text))))),
 			el('tbody', {}, ...shown.map((row) => el('tr', {}, ...row.map((value, i) => el('td', {},
-				i === 0 ? stamp(Date.parse(String(value)) / 1000) : typeof value === 'string' ? value : this.options.format(value))))))));
+				i === 0 ? stamp(Date.parse(String(value)) / 1000) : typeof value === 'string' ? value : head[i] === 'event' ? '' : this.options.format(value))))))),
+		...(left > 0 ? [el('p', {class: 'note'}, `and ${left} earlier ones, in CSV and JSON`)] : []));
 	}
 
 	/** @param {'csv'|'json'} as */

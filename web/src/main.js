@@ -7,15 +7,18 @@ import {forgetColors} from './chart.js';
 import {chips, controls} from './controls.js';
 import {el, write} from './dom.js';
 import {duration, moment, stamp, zoneName} from './format.js';
-import {ahead, nearest, points, query, span, usual} from './history.js';
+import {joined, joinedHeat, nearest, span, usual} from './history.js';
 import {books} from './panels/books.js';
 import {cards} from './panels/cards.js';
 import {charts} from './panels/charts.js';
 import {first} from './panels/first.js';
+import {comparison} from './panels/compare.js';
 import {tables} from './panels/tables.js';
+import {Past} from './past.js';
 import {parse as parseExposition} from './prometheus.js';
 import {Samples, seconds} from './samples.js';
-import {COMPARES, decode, encode, FILTERS, filters, RANGES} from './state.js';
+import {merge, sheetQuery} from './rows.js';
+import {decode, encode, FILTERS, filters, RANGES} from './state.js';
 import {parse as parseSort} from './table.js';
 import {reasons, Roster, sentence, verdict} from './verdict.js';
 
@@ -25,11 +28,7 @@ import {reasons, Roster, sentence, verdict} from './verdict.js';
 /** @typedef {import('./types.js').View} View */
 
 const API = 'api/websocket/';
-const LATE_AGAIN_S = 60; /* until a path that was missing is asked for again */
-const SLOW_S = 60; /* what changes slowly is asked for so often */
-const DAY = 86400;
-/** @type {Record<string,number>} how far the forecast is drawn */
-const AHEAD_S = {'24h': 21600, '7d': 86400};
+const SLOW_S = 5; /* thresholds, scope, and whether the engine still counts */
 const SEEN_MAX = 4; /* selections whose samples are kept while another is shown */
 
 /** @param {string} name @param {string} value */
@@ -73,22 +72,15 @@ class Page {
 		this.roster = new Roster();
 		/** @type {?import('./types.js').About} */
 		this.about = null;
-		/** @type {Point[]} */
-		this.past = [];
-		/** @type {?Point[]} */
-		this.ghost = null;
-		/** @type {Point[]} */
-		this.day = [];
-		/** @type {?import('./types.js').HeatColumn[]} */
-		this.pastHeat = null;
-		/** @type {import('./types.js').Mark[]} */
-		this.events = [];
-		/** @type {import('./types.js').Ahead[]} */
-		this.ahead = [];
-		/** @type {Record<string,Answer>} */
-		this.lists = {history: {state: 'wait'}, heatmap: {state: 'wait'}, connections: {state: 'wait'}, events: {state: 'wait'}};
-		/** @type {Map<string,number>} when a path was found missing */
-		this.missing = new Map();
+		this.past = new Past((path, what) => this.#list(path, what), () => {
+			this.news++;
+			this.#show();
+		}, () => document.hidden || this.ended);
+		this.news = 0; /* counts what history has brought */
+		/** @type {?{day:Point[],usual:ReturnType<typeof usual>}} */
+		this.usualOf = null;
+		/** @type {?{from:unknown[],made:unknown}} */
+		this.kept = null;
 		/** @type {Map<string,number>} since when each reason holds */
 		this.since = new Map();
 		this.healthySince = 0;
@@ -98,7 +90,7 @@ class Page {
 		this.ended = false;
 		this.asking = false;
 		this.again = false;
-		this.slowAt = 0;
+		this.aboutAt = 0;
 		/** @type {?number} */
 		this.timer = null;
 		this.epoch = 0; /* counts changes of what is asked for: answers to older questions are dropped */
@@ -148,7 +140,8 @@ class Page {
 	/** The one place that says which panels there are, in which order. @param {import('./types.js').App} app */
 	#arrange(app) {
 		const t = tables(app);
-		return [first(), ...cards(), ...charts(app), t.recent, t.servers, t.channels, t.measures, t.users, t.codes, t.open, books()];
+		this.sight = t.sight;
+		return [first(), ...cards(), comparison(), ...charts(app), t.recent, t.servers, t.channels, t.users, t.kinds, t.codes, t.measures, books(), t.open];
 	}
 
 	#theme() {
@@ -186,15 +179,17 @@ class Page {
 			while (this.seen.size > SEEN_MAX) this.seen.delete(/** @type {string} */ (this.seen.keys().next().value));
 			this.samples = this.seen.get(only(state)) ?? new Samples();
 			this.roster = new Roster();
-			[this.past, this.ghost, this.day, this.pastHeat] = [[], null, [], null];
 			this.since.clear();
 			this.healthySince = 0;
 		}
 		if (other(...FILTERS, 'range', 'from', 'to', 'compare', 'window')) {
 			this.epoch++;
-			this.slowAt = 0;
-			[this.past, this.ghost, this.pastHeat] = [[], null, null];
+			this.past.forget(other(...FILTERS));
 			this.refresh();
+		} else if (other('rows', 'tables')) {
+			/* what is searched for and sorted by in lists that are longer than what is shown */
+			this.past.again('errors', 'connections');
+			this.#askPast();
 		}
 		if (other('refresh', 'auto')) this.#schedule();
 		if (other('auto') && state.auto) this.refresh();
@@ -203,14 +198,14 @@ class Page {
 
 	/** @param {number} from @param {number} to */
 	#zoom(from, to) {
-		const least = this.#live() && this.state.range === 'live' ? 2 * this.state.refresh : 30;
+		const least = this.#live() ? 2 * this.state.refresh : 30;
 		if (to - from < least) [from, to] = [(from + to - least) / 2, (from + to + least) / 2];
 		this.set({from, to});
 	}
 
 	/** The page's own samples are drawn, not the history. */
 	#live() {
-		return this.state.range === 'live' || this.lists.history.state === 'missing';
+		return this.state.range === 'live';
 	}
 
 	/* --- asking --- */
@@ -220,6 +215,7 @@ class Page {
 			this.#schedule();
 			this.samples.miss();
 		} else {
+			this.past.wake();
 			this.refresh();
 		}
 	}
@@ -257,12 +253,12 @@ class Page {
 		const what = {...filters(state), ...(state.window === '5m' ? {} : {window: state.window})};
 		/* the exposition knows servers only */
 		const split = !state.channel && !state.user;
-		const slow = wall() - this.slowAt >= SLOW_S;
+		const slow = wall() - this.aboutAt >= SLOW_S;
 		const [metrics, exposition, about] = await Promise.all([
 			ask(`${API}metrics/`, what), split ? ask('metrics', {}, 'text') : null, slow || !this.about || this.trouble ? ask(`${API}about/`) : null,
 		]);
 		if (epoch !== this.epoch) return;
-		if (about?.kind === 'ok') this.about = about.data;
+		if (about?.kind === 'ok') [this.about, this.aboutAt] = [about.data, wall()];
 		if (metrics.kind !== 'ok') return this.#troubled(metrics);
 		const t = wall();
 		const last = this.samples.last;
@@ -272,12 +268,11 @@ class Page {
 		let servers = exposition?.kind === 'ok' ? parseExposition(exposition.data) : null;
 		if (servers && state.server) servers = new Map([...servers].filter(([name]) => name === state.server));
 		this.samples.add(t, metrics.data, servers);
-		this.gone = this.roster.update(metrics.data);
 		this.answered = t;
 		this.trouble = '';
 		this.ended = false;
 		this.#show();
-		await this.#askHistory(slow);
+		this.#askPast();
 	}
 
 	/** @param {import('./api.js').Result} answer */
@@ -292,60 +287,16 @@ class Page {
 		this.#show();
 	}
 
-	/** One path of the history; what is missing is not asked for again at once. @param {string} path @param {Record<string,string>} [what] @returns {Promise<Answer>} */
+	/** Does not hold up the next numbers. */
+	#askPast() {
+		void this.past.refresh(() => this.state, (kind) => this.sight?.[kind]() ?? []);
+	}
+
+	/** One path of the history. @param {string} path @param {Record<string,string>} what @returns {Promise<Answer>} */
 	async #list(path, what) {
-		if (wall() - (this.missing.get(path) ?? 0) < LATE_AGAIN_S) return {state: 'missing'};
 		const answer = await ask(`${API}${path}/`, what);
 		if (answer.kind === 'ok') return {state: 'ok', data: answer.data};
-		if (answer.kind === 'missing') {
-			this.missing.set(path, wall());
-			return {state: 'missing'};
-		}
-		return {state: 'failed', why: 'why' in answer ? answer.why : 'no answer'};
-	}
-
-	/** @param {boolean} slow */
-	async #askHistory(slow) {
-		const {epoch, state} = this;
-		const now = wall();
-		const at = span(state, now);
-		const chosen = filters(state);
-		const back = COMPARES[state.compare].seconds;
-		const due = slow || (state.range !== 'live' && state.from === null && now - this.slowAt >= at.step);
-		if (due) {
-			this.slowAt = now;
-			const live = {from: now - 3600 - 300, to: now, step: 10};
-			const shown = state.range === 'live' && state.from === null ? live : at;
-			const history = await this.#list('metrics/history', {...query(shown), ...chosen});
-			if (epoch !== this.epoch) return;
-			this.lists.history = history;
-			if (history.state === 'ok') {
-				this.past = points(history.data);
-				await this.#askMore(epoch, shown, back, chosen);
-			}
-		}
-		const connections = await this.#list('connections', {...chosen, limit: '100'});
-		if (epoch !== this.epoch) return;
-		this.lists.connections = connections;
-	}
-
-	/** @param {number} epoch @param {{from:number,to:number,step:number}} at @param {number} back @param {Record<string,string>} chosen */
-	async #askMore(epoch, at, back, chosen) {
-		const now = wall();
-		const [ghost, day, heat, events, forecast] = await Promise.all([
-			back ? this.#list('metrics/history', {...query(at, back), ...chosen}) : null,
-			this.#list('metrics/history', {from: String(Math.round(now - DAY)), to: String(Math.round(now)), step: '300', ...chosen}),
-			this.state.range === 'live' ? null : this.#list('heatmap', {...query(at), ...chosen}),
-			this.#list('events', {from: String(Math.round(at.from)), to: String(Math.round(at.to))}),
-			this.state.from === null && AHEAD_S[this.state.range] ? this.#list('forecast', chosen) : null,
-		]);
-		if (epoch !== this.epoch) return;
-		this.ghost = ghost?.state === 'ok' ? points(ghost.data, back) : null;
-		if (day.state === 'ok') this.day = points(day.data);
-		if (heat) this.lists.heatmap = heat;
-		this.pastHeat = heat?.state === 'ok' ? heatColumns(heat.data, at.step) : null;
-		this.ahead = forecast?.state === 'ok' ? ahead(forecast.data).filter((hour) => hour.t < now + AHEAD_S[this.state.range]) : [];
-		if (events.state === 'ok') this.events = (events.data.data ?? []).map((/** @type {any} */ e) => ({t: seconds(e.timestamp), text: String(e.text ?? e.message ?? e.type)}));
+		return {state: 'failed', why: 'why' in answer ? answer.why : answer.kind === 'missing' ? 'this version keeps no history of it' : 'no answer'};
 	}
 
 	/* --- showing --- */
@@ -354,31 +305,50 @@ class Page {
 	#view() {
 		const last = this.samples.last;
 		if (!last) return null;
-		const {state, samples} = this;
+		const {state, samples, past} = this;
 		const now = wall();
 		const live = this.#live();
 		const length = state.range === 'live' ? state.points * state.refresh : RANGES[state.range];
 		/* the right edge stands still between two answers, so that nothing crawls */
 		let [from, to] = [last.t - length, last.t];
 		if (!live) ({from, to} = span(state, now));
-		if (!live && this.ahead.length) to = this.ahead[this.ahead.length - 1].t;
+		if (!live && past.ahead.length) to = past.ahead[past.ahead.length - 1].t;
 		if (state.from !== null && state.to !== null) [from, to] = [state.from, state.to];
-		const began = samples.points[0]?.t ?? now;
-		const drawn = live ? [...this.past.filter((p) => p.t < began - 5 && p.t >= from), ...samples.points.filter((p) => p.t >= from - state.refresh && p.t <= to)] : this.past;
-		const trend = this.past.length > 12 ? this.past.slice(-120) : samples.points.slice(-120);
-		const hourBefore = nearest(this.day, now - 3600, 450) ?? nearest(samples.points, now - 3600, 300);
+		const zoomed = state.from !== null;
+		const split = !state.channel && !state.user;
+		const own = live && !zoomed;
+		const made = this.#memo([last, past.shown, past.hour, past.marks, past.heat, live, from, to], () => ({
+			heat: own && split ? joinedHeat(samples.heat, past.heat) : past.heat,
+			points: live ? joined(samples.points, past.shown.length ? past.shown : past.hour, from).filter((p) => p.t >= from - state.refresh && p.t <= to) : past.shown,
+			marks: [...past.marks, ...samples.marks.filter((mark) => !past.marks.some((other) => Math.abs(other.t - mark.t) < 15))],
+			trend: joined(samples.points.slice(-60), past.hour, now - 1800),
+		}));
+		const rows = (/** @type {import('./rows.js').Kind} */ kind) => merge(samples.rows(/** @type {const} */ ({servers: 'by_server', channels: 'by_channel', users: 'by_user'})[kind]), past.sums[kind], own || !sheetQuery(kind, state), past.lines[kind]);
 		return {
-			state, metrics: last.metrics, about: this.about, now, points: drawn, ghost: this.ghost, from, to, live,
-			heat: live ? samples.heat : this.pastHeat,
-			heatWhy: state.channel || state.user ? (live ? 'Not split by channel or user while live.' : '') : live ? (samples.heat.length ? '' : 'Drawing begins with the second number.') : this.lists.heatmap.state === 'missing' ? 'This version keeps no history of it.' : '',
-			marks: [...samples.marks, ...this.events], ahead: live ? [] : this.ahead, trend, before: hourBefore,
-			servers: samples.rows('by_server'), channels: samples.rows('by_channel'), users: samples.rows('by_user'), lists: this.lists,
+			state, metrics: last.metrics, about: this.about, now, ...made, ghost: past.ghost, from, to, live,
+			heatWhy: state.user ? 'Latencies are not kept by user.' : own && split && !made.heat?.length ? 'Drawing begins with the second number.' : past.failed.get('heat') ?? '',
+			ahead: live ? [] : past.ahead, aheadWhy: past.aheadWhy, before: this.#hourBefore(now), why: past.failed.get('shown') ?? '',
+			servers: rows('servers'), channels: rows('channels'), users: rows('users'), past,
 		};
 	}
 
+	/** Rates are compared with the same minute, percentiles and errors with the same five. @param {number} now @returns {?Point} */
+	#hourBefore(now) {
+		const five = nearest(this.past.day, now - 3600, 450);
+		const minute = this.past.hour.filter((p) => p.active !== null && Math.abs(p.t - now + 3600) <= 30);
+		const base = five ?? minute[0] ?? nearest(this.samples.points, now - 3600, 60);
+		if (!base || !minute.length) return base;
+		const mean = (/** @type {'active'|'received'|'sent'} */ key) => minute.reduce((all, p) => all + (p[key] ?? 0), 0) / minute.length;
+		return {...base, active: Math.round(mean('active')), received: mean('received'), sent: mean('sent')};
+	}
+
+	/** @template T @param {unknown[]} from @param {()=>T} make @returns {T} the same as before while nothing is new */
+	#memo(from, make) {
+		if (!this.kept || from.some((part, i) => part !== this.kept?.from[i])) this.kept = {from, made: make()};
+		return /** @type {T} */ (this.kept.made);
+	}
+
 	#show() {
-		performance.clearMeasures();
-		const begun = performance.now();
 		const view = this.#view();
 		const now = wall();
 		const age = this.answered ? now - this.answered : 0;
@@ -391,13 +361,11 @@ class Page {
 		this.#tell(stale, Boolean(stuck), now);
 		if (view && this.grid) {
 			this.#judge(view, stale, now);
-			const from = [this.samples.last, this.state, this.past, this.lists.connections, this.about];
+			const from = [this.samples.last, this.state, this.news, this.about];
 			const fresh = from.some((part, i) => part !== this.drawn[i]);
 			if (this.grid.hidden) this.grid.hidden = false;
 			if (fresh) for (const panel of this.panels ?? []) panel.update(view);
 			this.drawn = from;
-			/* uPlot draws in a microtask of its own, which was asked for before this one */
-			if (fresh) queueMicrotask(() => performance.measure('update', {start: begun}));
 		}
 		if (!view && this.trouble) write(this.words ?? document.body, 'No numbers yet');
 	}
@@ -422,14 +390,22 @@ class Page {
 		/** @type {HTMLElement} */ (box.children[2]).hidden = !this.ended;
 	}
 
+	/** @param {Point[]} day */
+	#usual(day) {
+		if (this.usualOf?.day !== day) this.usualOf = {day, usual: usual(day)};
+		return this.usualOf.usual;
+	}
+
 	/** @param {View} view @param {boolean} stale @param {number} now */
 	#judge(view, stale, now) {
 		const filtered = FILTERS.some((key) => this.state[key]);
-		const known = {metrics: view.metrics, about: this.about, gone: filtered ? [] : this.gone ?? [], usual: usual(this.day), peakOfMinute: this.samples.peakOfMinute(this.answered), filtered};
+		const {past, samples} = this;
+		const gone = this.roster.update(view.metrics, past.marks, this.answered);
+		const known = {metrics: view.metrics, about: this.about, gone: filtered ? [] : gone, usual: this.#usual(past.day), day: past.day, recent: joined(samples.points, past.hour, this.answered - 400), now: this.answered, filtered};
 		const found = reasons(known);
 		const {level, text} = verdict(known, found);
 		for (const key of this.since.keys()) if (!found.some((reason) => reason.key === key)) this.since.delete(key);
-		for (const reason of found) if (!this.since.has(reason.key)) this.since.set(reason.key, this.answered);
+		for (const reason of found) this.since.set(reason.key, Math.min(reason.since ?? Infinity, this.since.get(reason.key) ?? this.answered));
 		if (found.length) this.healthySince = 0;
 		else this.healthySince ||= this.answered;
 		const since = found.length ? this.since.get(found[0].key) ?? now : this.healthySince;
@@ -441,9 +417,9 @@ class Page {
 		const parts = found.slice(1).map((reason) => `Also: ${reason.text}.`);
 		if (found[0]?.key.startsWith('gone')) parts.unshift('Its process has ended, and nobody has connected to it since.');
 		if (level === 'good') parts.push(filtered ? 'The books balance, and the open connections hold.' : 'The books balance, every server is there, and the open connections hold.');
-		if (level === 'good' && !filtered && !known.usual) parts.push('What is usual for errors and latency is known once the history holds an hour.');
+		if ((level === 'good' || level === 'warning') && !known.usual) parts.push('What is usual for errors and latency is known once the history holds an hour.');
 		if (level === 'idle') parts.push('Numbers appear here by themselves.');
-		if (known.usual && (level === 'warning' || level === 'bad')) parts.push(found.length === 1 && !parts.length ? 'Nothing else is out of the ordinary.' : '');
+		if (known.usual && level === 'warning' && found.length === 1) parts.push('Nothing else is out of the ordinary.');
 		if (stale) parts.splice(0, parts.length, `Last known: ${sentence(text)}.`);
 		if (this.detail) write(this.detail, parts.join(' '));
 		write(document.getElementById('scope') ?? document.body, this.about?.scope ?? '');
@@ -455,18 +431,6 @@ class Page {
 			lines.forEach((line, i) => write(/** @type {Node} */ (this.foot?.children[i]), line));
 		}
 	}
-}
-
-/** @param {any} answer of /heatmap/ @param {number} step @returns {import('./types.js').HeatColumn[]} */
-function heatColumns(answer, step) {
-	const width = answer.interval_seconds ?? step;
-	return (answer.data ?? []).map((/** @type {any} */ row) => {
-		const t = seconds(row.timestamp);
-		return {
-			t, until: t + width,
-			cells: (row.buckets ?? []).map((/** @type {any} */ b) => (Array.isArray(b) ? {low: b[0], high: b[1], count: b[2]} : {low: b.from ?? b.low, high: b.to ?? b.high, count: b.count})),
-		};
-	});
 }
 
 new Page();

@@ -13,6 +13,7 @@ export const SAMPLES_MAX = 2000;
 /* Rates and percentiles of a server are of the last minute; its counters are kept every few seconds. */
 const KEEP_S = 4.5, WITHIN_S = 65;
 const LINE = 60; /* samples in the small line of a row */
+const APART_S = 5;
 const HEAT_S = 12; /* without a change: nothing was timed */
 
 /** A counter's way from one sample to the next; null when it began anew. @param {number} now @param {number} before */
@@ -41,6 +42,7 @@ export class Samples {
 		/** @type {import('./types.js').Mark[]} */
 		this.marks = [];
 		this.missed = false;
+		this.base = NaN; /* the agent's beginning, by our clock */
 		/** @type {{t:number,since:string,servers:NonNullable<Servers>}[]} */
 		this.kept = [];
 		/** @type {?{t:number,buckets:Map<number,number>}} */
@@ -56,9 +58,23 @@ export class Samples {
 		this.missed = true;
 	}
 
-	/** @param {number} t when it came @param {Metrics} metrics @param {?Servers} servers */
-	add(t, metrics, servers) {
+	/**
+	 * The agent counts once a second, and an answer comes when it comes: rates taken over the time between answers
+	 * would go up and down by what the two are apart. So the time of a sample is the agent's own.
+	 * @param {number} came @param {Metrics} metrics @returns {number}
+	 */
+	#time(came, {uptime_seconds: uptime}) {
+		if (uptime === undefined) return came;
+		const t = this.base + uptime;
+		/* another agent, or one of the clocks was set, or the host slept */
+		if (!(Math.abs(came - t) < APART_S)) this.base = came - uptime;
+		return this.base + uptime;
+	}
+
+	/** @param {number} came when it came @param {Metrics} metrics @param {?Servers} servers */
+	add(came, metrics, servers) {
 		const before = this.last;
+		const t = this.#time(came, metrics);
 		if (before && t <= before.t) return;
 		const anew = before !== undefined && before.metrics.counting_since !== metrics.counting_since;
 		if (anew) this.marks.push({t: seconds(metrics.counting_since), text: 'counting began anew'});
@@ -107,7 +123,7 @@ export class Samples {
 			}
 		}
 		return {
-			t, active: metrics.connections.total, opened: diff((m) => m.connections.created), closed: diff((m) => m.connections.closed),
+			t, active: metrics.connections.total, opened: per(diff((m) => m.connections.created), span), closed: per(diff((m) => m.connections.closed), span),
 			received: per(diff((m) => m.messages.received), span), sent: per(diff((m) => m.messages.sent), span),
 			p50: latency?.p50 ?? null, p95: latency?.p95 ?? null, p99: latency?.p99 ?? null, errors,
 		};
@@ -118,7 +134,7 @@ export class Samples {
 		const last = this.last;
 		if (!last) return [];
 		return Object.entries(last.metrics.connections[key]).map(([name, open]) => ({
-			name, open, line: this.list.map((sample) => sample.metrics.connections[key][name] ?? 0),
+			name, open, messages: null, line: this.list.map((sample) => sample.metrics.connections[key][name] ?? 0),
 			...(key === 'by_server' ? this.#rates(name) : {rate: null, p95: null, errors: null}),
 		}));
 	}
@@ -134,13 +150,6 @@ export class Samples {
 			rate: per(delta(now.messages, was.messages), span), errors: per(delta(now.errors, was.errors), span / 60),
 			p95: percentile(cells(was.buckets, now.buckets), 0.95),
 		};
-	}
-
-	/** The highest number of open connections within the last minute, for the verdict. @param {number} now */
-	peakOfMinute(now) {
-		let peak = 0;
-		for (const point of this.points) if (point.t >= now - 60 && point.active !== null) peak = Math.max(peak, point.active);
-		return peak;
 	}
 }
 

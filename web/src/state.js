@@ -5,7 +5,7 @@
  * @typedef {{
  *   range:Range, points:number, from:?number, to:?number,
  *   refresh:number, auto:boolean, window:string, draw:'line'|'bars', compare:string,
- *   server:string, channel:string, user:string, theme:string,
+ *   server:string, channel:string, user:string, rows:string, theme:string,
  *   tables:Record<string,{sort:string,find:string}>
  * }} State
  */
@@ -13,8 +13,9 @@
 export const RANGES = /** @type {Record<Range,number>} */ ({
 	live: 0, '15m': 900, '1h': 3600, '6h': 21600, '24h': 86400, '7d': 604800, '30d': 2592000,
 });
-export const LENGTHS = [60, 120, 360, 720];
+export const LENGTHS = [60, 120, 360, 720, 2000];
 export const REFRESHES = [1, 2, 5, 10, 30, 60];
+export const ROWS = ['open', 'closed', 'all']; /* of connections */
 export const WINDOWS = ['1m', '5m', '15m', '1h'];
 export const COMPARES = /** @type {Record<string,{text:string,seconds:number}>} */ ({
 	none: {text: 'nothing', seconds: 0},
@@ -29,7 +30,7 @@ const TEXT_MAX = 256;
 export function initial() {
 	return {
 		range: 'live', points: 60, from: null, to: null, refresh: 5, auto: true, window: '5m', draw: 'line',
-		compare: 'none', server: '', channel: '', user: '', theme: '', tables: {},
+		compare: 'none', server: '', channel: '', user: '', rows: 'open', theme: '', tables: {},
 	};
 }
 
@@ -51,6 +52,7 @@ export function decode(query) {
 	state.window = oneOf(WINDOWS, text('window'), state.window);
 	state.draw = text('draw') === 'bars' ? 'bars' : 'line';
 	state.compare = oneOf(Object.keys(COMPARES), text('compare'), state.compare);
+	state.rows = oneOf(ROWS, text('rows'), state.rows);
 	state.theme = oneOf(['light', 'dark'], text('theme'), '');
 	for (const key of FILTERS) state[key] = text(key);
 	const [begin, end] = [Number(text('from')), Number(text('to'))];
@@ -68,7 +70,7 @@ export function decode(query) {
 export function encode(state) {
 	const to = new URLSearchParams();
 	const plain = initial();
-	for (const key of /** @type {const} */ (['range', 'points', 'refresh', 'window', 'draw', 'compare', 'server', 'channel', 'user', 'theme']))
+	for (const key of /** @type {const} */ (['range', 'points', 'refresh', 'window', 'draw', 'compare', 'server', 'channel', 'user', 'rows', 'theme']))
 		if (state[key] !== plain[key]) to.set(key, String(state[key]));
 	if (!state.auto) to.set('auto', 'off');
 	if (state.from !== null && state.to !== null) {

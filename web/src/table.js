@@ -6,7 +6,7 @@
  * @typedef {{key:string,label:string,value:(row:T)=>string|number|null,show?:(row:T)=>string,class?:string,node?:(row:T,old:?Node)=>Node,title?:(row:T)=>string}} Column
  */
 import {el, write} from './dom.js';
-import {NONE} from './format.js';
+import {count, NONE} from './format.js';
 
 /** @template T */
 export class Table {
@@ -16,8 +16,8 @@ export class Table {
 	 */
 	constructor(options) {
 		this.options = options;
-		/** @type {T[]} */
-		this.rows = [];
+		/** @type {string[]} keys of the rows that are shown, in order */
+		this.shown = [];
 		/** @type {Map<string,HTMLTableRowElement>} */
 		this.made = new Map();
 		this.body = el('tbody');
@@ -48,9 +48,10 @@ export class Table {
 		this.options.app.setTable(this.options.id, `${down ? '-' : ''}${key}`, this.find.value);
 	}
 
-	/** @param {T[]} rows @param {string} [empty] instead of the usual words */
-	update(rows, empty) {
+	/** empty: instead of the usual words; all: how many rows there are where these are only some. @param {T[]} rows @param {string|{empty?:string,all?:number}} [how] */
+	update(rows, how = {}) {
 		const {options} = this;
+		const {empty, all = rows.length} = typeof how === 'string' ? {empty: how} : how;
 		const {key, down} = options.app.sort(options.id) ?? parse(options.sort);
 		const find = options.app.find(options.id).toLowerCase();
 		if (document.activeElement !== this.find && this.find.value !== options.app.find(options.id)) this.find.value = options.app.find(options.id);
@@ -62,7 +63,8 @@ export class Table {
 			if (c === column) this.heads[i].setAttribute('aria-sort', down ? 'descending' : 'ascending');
 			else this.heads[i].removeAttribute('aria-sort');
 		});
-		write(this.count, rows.length ? (shown.length < rows.length ? `${shown.length} of ${rows.length}` : String(rows.length)) : '');
+		write(this.count, rows.length ? (shown.length < all ? `${count(shown.length)} of ${count(all)}` : count(rows.length)) : '');
+		this.shown = shown.map(options.key);
 		write(this.empty, shown.length ? '' : rows.length ? 'Nothing matches.' : empty ?? options.empty);
 		this.empty.hidden = shown.length > 0;
 		this.table.hidden = shown.length === 0;

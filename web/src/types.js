@@ -16,17 +16,17 @@
  * @typedef {{version:string,scope:string,engine:?string,verdict:Record<string,number>}} About
  *
  * One moment or interval, whether from history or from the page's own samples. null: not known, drawn as a gap.
- * @typedef {{t:number,active:?number,opened:?number,closed:?number,received:?number,sent:?number,p50:?number,p95:?number,p99:?number,errors:?Record<string,number>}} Point
- *   t: seconds; opened, closed: in the interval; received, sent: per second; errors: per minute by type
+ * @typedef {{t:number,active:?number,opened:?number,closed:?number,received:?number,sent:?number,p50:?number,p95:?number,p99:?number,errors:?Record<string,number>,by_type?:Record<string,number>}} Point
+ *   t: seconds; opened, closed, received, sent: per second; errors: per minute; by_type: errors as counted, of history
  *
  * @typedef {{value:?number,low:?number,high:?number}} Expected
  * @typedef {{t:number,active:Expected,rate:Expected}} Ahead an hour that is to come
  *
- * @typedef {{t:number,text:string}} Mark an event, to explain a bend in a curve
+ * @typedef {{t:number,text:string,type?:string,server?:?string}} Mark an event, to explain a bend in a curve
  * @typedef {{t:number,until:number,cells:{low:number,high:number,count:number}[]}} HeatColumn milliseconds
  *
  * @typedef {{
- *   name:string, open:number, rate:?number, p95:?number, errors:?number, line:(?number)[]
+ *   name:string, open:number, messages:?number, rate:?number, p95:?number, errors:?number, line:(?number)[]
  * }} Row of a table of servers, channels or users
  *
  * @typedef {{
@@ -34,12 +34,12 @@
  *   metrics:Metrics,
  *   about:?About,
  *   now:number,
- *   points:Point[], ghost:?Point[], from:number, to:number, live:boolean,
+ *   points:Point[], ghost:?Point[], from:number, to:number, live:boolean, why:string,
  *   heat:?HeatColumn[], heatWhy:string,
- *   marks:Mark[], ahead:Ahead[],
+ *   marks:Mark[], ahead:Ahead[], aheadWhy:string,
  *   trend:Point[], before:?Point,
  *   servers:Row[], channels:Row[], users:Row[],
- *   lists:Record<string,import('./history.js').Answer>,
+ *   past:import('./past.js').Past,
  * }} View everything that panels draw from
  *
  * @typedef {{

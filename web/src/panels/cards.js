@@ -2,6 +2,7 @@
 import {el, Spark, write} from '../dom.js';
 import {change, count, ms, msParts, NONE, rate, share} from '../format.js';
 import {errorsOf} from '../history.js';
+import {unknown} from './tables.js';
 
 /** @typedef {import('../types.js').View} View */
 /** @typedef {import('../types.js').Point} Point */
@@ -41,7 +42,7 @@ const CARDS = [
 			const {latency, queue_wait} = v.metrics.messages;
 			return [
 				['p50', ms(latency?.p50)], ['p99', ms(latency?.p99)], ['timed', share(latency?.timed_share)],
-				['queue wait p95', queue_wait ? ms(queue_wait.p95) : 'not on this kernel'],
+				['queue wait p95', queue_wait ? ms(queue_wait.p95) : unknown(v.state)],
 			];
 		},
 		trend: (p) => p.p95, now: (v) => v.metrics.messages.latency?.p95 ?? null, down: true,

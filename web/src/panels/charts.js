@@ -1,12 +1,14 @@
 /** The charts over time. */
 import {Chart, color} from '../chart.js';
 import {el} from '../dom.js';
-import {count, ms, rate, words} from '../format.js';
-import {errorsOf} from '../history.js';
+import {count, duration, ms, rate, words} from '../format.js';
+import {sentence} from '../verdict.js';
+import {errorsOf, span} from '../history.js';
 import {LENGTHS} from '../state.js';
 
 /** @typedef {import('../types.js').View} View */
 /** @typedef {import('../types.js').Point} Point */
+/** @typedef {import('../types.js').HeatColumn} HeatColumn */
 /** @typedef {import('../types.js').App} App */
 /** @typedef {import('../types.js').Panel} Panel */
 /** @typedef {import('../chart.js').Line} Line */
@@ -37,24 +39,34 @@ function band(first) {
 	return [{series: [first + 2, first + 1], fill: () => color('--accent-soft')}];
 }
 
+/** @type {WeakMap<Point[],number[]>} */
+const made = new WeakMap();
+
+/** All charts draw the same points. @param {Point[]} list */
+function times(list) {
+	let t = made.get(list);
+	if (!t) made.set(list, t = list.map((p) => p.t));
+	return t;
+}
+
 /**
  * @param {View} view @param {((p:Point)=>?number)[]} columns @param {(p:Point)=>?number} [ghost]
  * @param {(a:import('../types.js').Ahead)=>import('../types.js').Expected} [ahead]
  * @returns {import('../chart.js').Content}
  */
 function content(view, columns, ghost, ahead) {
-	const t = view.points.map((p) => p.t);
-	const drawn = [...columns.map((of) => view.points.map(of)), ...(ghost ? [laid(t, view.ghost, ghost)] : [])];
-	if (ahead) {
-		const hours = view.ahead.filter((hour) => !t.length || hour.t > t[t.length - 1]);
-		const unknown = t.map(() => null);
-		for (const column of drawn) column.push(...hours.map(() => null));
-		for (const key of /** @type {const} */ (['value', 'low', 'high'])) drawn.push([...unknown, ...hours.map((hour) => ahead(hour)[key])]);
-		t.push(...hours.map((hour) => hour.t));
+	const hours = ahead ? view.ahead.filter((hour) => !view.points.length || hour.t > view.points[view.points.length - 1].t) : [];
+	const t = times(view.points);
+	const none = t.map(() => null);
+	const drawn = [...columns.map((of) => view.points.map(of)), ...(ghost ? [view.ghost?.length ? laid(t, view.ghost, ghost) : none] : [])];
+	if (ahead && !hours.length) drawn.push(none, none, none);
+	if (hours.length) {
+		drawn.forEach((column, i) => { drawn[i] = [...column, ...hours.map(() => null)]; });
+		for (const key of /** @type {const} */ (['value', 'low', 'high'])) drawn.push([...none, ...hours.map((hour) => (ahead ? ahead(hour)[key] : null))]);
 	}
 	return {
-		t, columns: drawn,
-		from: view.from, to: view.to, marks: view.marks, empty: view.live && t.length < 2 ? 'Drawing begins with the second number.' : EMPTY,
+		t: hours.length ? [...t, ...hours.map((hour) => hour.t)] : t, columns: drawn, of: [view.points, view.ghost, view.ahead, view.marks, view.from, view.to, view.why],
+		from: view.from, to: view.to, marks: view.marks, empty: view.live && t.length < 2 ? 'Drawing begins with the second number.' : view.why ? sentence(`${view.why}.`) : EMPTY,
 	};
 }
 
@@ -71,6 +83,11 @@ export function segments(label, choices, choose) {
 	};
 }
 
+/** Open connections are whole, those opened in a second are not. @param {?number} n */
+function some(n) {
+	return n !== null && n < 100 && !Number.isInteger(n) ? rate(n) : count(n);
+}
+
 /** @param {App} app @returns {Panel} */
 function connections(app) {
 	const draw = segments('Draw connections as', [['line', 'Line'], ['bars', 'Bars']], (value) => app.set({draw: value === 'bars' ? 'bars' : 'line'}));
@@ -78,10 +95,10 @@ function connections(app) {
 	/** @param {string} how @returns {Line[]} */
 	const lines = (how) => [
 		how === 'bars' ? {label: 'open', color: '--a', bars: true} : {label: 'open', color: '--a', fill: '--accent-soft', width: 2},
-		{label: 'opened', color: '--b', width: 1}, {label: 'closed', color: '--c', width: 1}, GHOST, ...expected(),
+		{label: 'opened/s', color: '--b', width: 1}, {label: 'closed/s', color: '--c', width: 1}, GHOST, ...expected(),
 	];
 	let drawn = 'line';
-	const chart = new Chart({id: 'connections', title: 'Connections', lines: lines('line'), format: count, whole: true, bands: band(5), app, tools: [length.node, draw.node]});
+	const chart = new Chart({id: 'connections', title: 'Connections', lines: lines('line'), format: some, whole: true, bands: band(5), app, tools: [length.node, draw.node]});
 	return {
 		node: chart.node, retheme: () => chart.retheme(),
 		update(view) {
@@ -89,7 +106,10 @@ function connections(app) {
 			length.set(String(view.state.points));
 			length.node.hidden = !view.live;
 			if (drawn !== view.state.draw) chart.setLines(lines(drawn = view.state.draw));
-			chart.update(content(view, [(p) => p.active, (p) => p.opened, (p) => p.closed], (p) => p.active, (a) => a.active));
+			chart.update({
+				...content(view, [(p) => p.active, (p) => p.opened, (p) => p.closed], (p) => p.active, (a) => a.active),
+				note: view.live || !view.aheadWhy ? '' : `no forecast: ${view.aheadWhy}`,
+			});
 		},
 	};
 }
@@ -104,6 +124,12 @@ function messageRate(app) {
 	return {node: chart.node, retheme: () => chart.retheme(), update: (view) => chart.update(content(view, [(p) => p.received, (p) => p.sent, both], both, (a) => a.rate))};
 }
 
+/** Of how much time each percentile is. @param {View} view */
+function over(view) {
+	if (!view.live) return `of ${duration(span(view.state, view.now).step)} each`;
+	return `of the last ${view.state.window.replace('m', ' min').replace('h', ' h')}; before this page was open, of 10 s`;
+}
+
 /** @param {App} app @returns {Panel} */
 function latency(app) {
 	const chart = new Chart({
@@ -112,7 +138,10 @@ function latency(app) {
 	});
 	return {
 		node: chart.node, retheme: () => chart.retheme(),
-		update: (view) => chart.update({...content(view, [(p) => p.p50, (p) => p.p95, (p) => p.p99], (p) => p.p95), empty: 'No reply was timed in this time.'}),
+		update: (view) => chart.update({
+			...content(view, [(p) => p.p50, (p) => p.p95, (p) => p.p99], (p) => p.p95),
+			empty: view.why ? sentence(`${view.why}.`) : 'No reply was timed in this time.', note: over(view),
+		}),
 	};
 }
 
@@ -123,13 +152,41 @@ function decades(low, high) {
 	return found;
 }
 
+const CELL_PX = 3; /* no column is narrower */
+const SHADES = 16;
+
+/** Columns side by side as one, so that there are at most so many. @param {HeatColumn[]} columns @param {number} most @returns {HeatColumn[]} */
+export function widen(columns, most) {
+	const size = Math.ceil(columns.length / Math.max(most, 1));
+	if (size < 2) return columns;
+	/** @type {HeatColumn[]} */
+	const found = [];
+	for (let at = 0; at < columns.length; at += size) {
+		const group = columns.slice(at, at + size);
+		/* where a column is missing nothing was counted: the gap stays */
+		for (let k = 1; k < group.length; k++) if (group[k].t - group[k - 1].until > 1) at -= group.splice(k).length;
+		/** @type {Map<number,{low:number,high:number,count:number}>} */
+		const cells = new Map();
+		for (const column of group)
+			for (const {low, high, count: n} of column.cells) {
+				const cell = cells.get(low);
+				if (cell) cell.count += n;
+				else cells.set(low, {low, high, count: n});
+			}
+		found.push({t: group[0].t, until: group[group.length - 1].until, cells: [...cells.values()]});
+	}
+	return found;
+}
+
 /** Time by latency, the darker the more replies. @param {App} app @returns {Panel} */
 function heatmap(app) {
-	/** @type {import('../types.js').HeatColumn[]} */
-	let columns = [];
-	let most = 1;
+	/** @type {HeatColumn[]} as they came, and as they are drawn */
+	let columns = [], wide = /** @type {HeatColumn[]} */ ([]), drawn = /** @type {HeatColumn[]} */ ([]);
+	let most = 1, low = Infinity, high = 0;
+	/** @type {unknown[]} */
+	let from = [];
 	const at = (/** @type {import('uplot')} */ u, /** @type {number} */ index) => {
-		const column = columns[index];
+		const column = drawn[index];
 		if (!column) return '–';
 		const y = u.cursor.top !== undefined && u.cursor.top >= 0 ? u.posToVal(u.cursor.top, 'y') : null;
 		const cell = y === null ? undefined : column.cells.find((c) => y >= c.low && y < c.high);
@@ -145,37 +202,55 @@ function heatmap(app) {
 	});
 	/** @returns {[number,number]} */
 	function bounds() {
-		let low = Infinity, high = 0;
-		for (const column of columns) for (const cell of column.cells) [low, high] = [Math.min(low, cell.low), Math.max(high, cell.high)];
 		return high ? [10 ** Math.floor(Math.log10(low)), 10 ** Math.ceil(Math.log10(high))] : [0.1, 1000];
 	}
-	/** @param {import('uplot')} u */
+	/** Cells of one shade are one path: setting a colour costs more than a rectangle. @param {import('uplot')} u */
 	function paint(u) {
 		const {ctx, bbox} = u;
 		const rgb = color('--heat');
+		const shades = Array.from({length: SHADES}, () => new Path2D());
+		/** @type {Map<number,number>} bounds of buckets in pixels */
+		const places = new Map();
+		const place = (/** @type {number} */ value) => {
+			let y = places.get(value);
+			if (y === undefined) places.set(value, y = Math.floor(u.valToPos(value, 'y', true)));
+			return y;
+		};
+		const scale = bbox.width / (chart.content.to - chart.content.from);
+		for (const column of drawn) {
+			const left = Math.floor(bbox.left + (column.t - chart.content.from) * scale), right = Math.floor(bbox.left + (column.until - chart.content.from) * scale);
+			const width = Math.max(1, right - left - (right - left > 4 ? 1 : 0));
+			for (const cell of column.cells) {
+				const top = place(cell.high);
+				shades[Math.min(SHADES - 1, Math.floor(Math.sqrt(cell.count / (column.until - column.t) / most) * SHADES))].rect(left, top, width, Math.max(1, place(cell.low) - top));
+			}
+		}
 		ctx.save();
 		ctx.beginPath();
 		ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
 		ctx.clip();
-		for (const column of columns) {
-			const left = Math.floor(u.valToPos(column.t, 'x', true)), right = Math.floor(u.valToPos(column.until, 'x', true));
-			for (const cell of column.cells) {
-				const top = u.valToPos(cell.high, 'y', true), bottom = u.valToPos(cell.low, 'y', true);
-				ctx.fillStyle = `rgb(${rgb} / ${(0.12 + 0.88 * Math.sqrt(cell.count / most)).toFixed(2)})`;
-				ctx.fillRect(left, Math.floor(top), Math.max(1, right - left - (right - left > 4 ? 1 : 0)), Math.max(1, Math.floor(bottom) - Math.floor(top)));
-			}
-		}
+		shades.forEach((path, i) => {
+			ctx.fillStyle = `rgb(${rgb} / ${(0.12 + 0.88 * (i + 0.5) / SHADES).toFixed(2)})`;
+			ctx.fill(path);
+		});
 		ctx.restore();
 	}
 	return {
 		node: chart.node, retheme: () => chart.retheme(),
 		update(view) {
-			columns = (view.heat ?? []).filter((c) => c.until >= view.from && c.t <= view.to);
-			most = 1;
-			for (const column of columns) for (const cell of column.cells) most = Math.max(most, cell.count);
-			const any = columns.some((c) => c.cells.length);
+			const room = Math.max(50, Math.floor((chart.plot?.bbox.width ?? 600) / devicePixelRatio / CELL_PX));
+			const of = [view.heat, view.from, view.to, view.marks, view.heatWhy, room];
+			if (of.every((part, i) => part === from[i])) return;
+			const seen = (/** @type {HeatColumn} */ c) => c.until >= view.from && c.t <= view.to;
+			if (view.heat !== from[0] || room !== from[5]) wide = widen(view.heat ?? [], room);
+			from = of;
+			columns = (view.heat ?? []).filter(seen);
+			drawn = wide.filter(seen);
+			[most, low, high] = [0, Infinity, 0];
+			/* columns may be of different length */
+			for (const column of drawn) for (const cell of column.cells) [most, low, high] = [Math.max(most, cell.count / (column.until - column.t)), Math.min(low, cell.low), Math.max(high, cell.high)];
 			chart.update({
-				t: columns.map((c) => (c.t + c.until) / 2), columns: [columns.map(() => (any ? 1 : null))],
+				t: drawn.map((c) => (c.t + c.until) / 2), columns: [drawn.map(() => (high ? 1 : null))],
 				from: view.from, to: view.to, marks: view.marks, empty: view.heatWhy || 'No reply was timed in this time.',
 			});
 		},

@@ -20,7 +20,20 @@ test('rates are differences over time', () => {
 	s.add(100, metrics({received: 10, sent: 20}), null);
 	s.add(105, metrics({received: 60, sent: 20, created: 3, errors: {x: 1}, p95: 7}), null);
 	assert.deepEqual(s.points[0], {t: 100, active: 1, opened: null, closed: null, received: null, sent: null, p50: null, p95: null, p99: null, errors: null});
-	assert.deepEqual(s.points[1], {t: 105, active: 1, opened: 3, closed: 0, received: 10, sent: 0, p50: 7, p95: 7, p99: 7, errors: {x: 12}});
+	assert.deepEqual(s.points[1], {t: 105, active: 1, opened: 0.6, closed: 0, received: 10, sent: 0, p50: 7, p95: 7, p99: 7, errors: {x: 12}});
+});
+
+test('rates are of the time between two counts, not between two answers', () => {
+	const s = new Samples();
+	const at = (came, uptime, received) => s.add(came, {...metrics({received}), uptime_seconds: uptime}, null);
+	at(100, 10.2, 0);
+	at(102.9, 12.2, 200); // late
+	at(104, 14.2, 400);
+	at(104.5, 14.2, 400); // the same count again
+	assert.deepEqual(s.points.map((p) => p.received), [null, 100, 100]);
+	assert.deepEqual(s.points.map((p) => Math.round(p.t * 10) / 10), [100, 102, 104]);
+	at(204, 16.2, 600); // the host slept
+	assert.equal(s.points.at(-1).t, 204);
 });
 
 test('a counter that began anew makes a gap and a mark, no negative rate', () => {
@@ -63,7 +76,7 @@ test('a server has its own rates, from the last minute', () => {
 	const at = (messages, errors, n) => new Map([['a', {open: 2, messages, errors, buckets: new Map([[1, 0], [2, n], [Infinity, n]])}]]);
 	s.add(100, metrics({servers: {a: 2}}), at(0, 0, 0));
 	s.add(130, metrics({servers: {a: 3}}), at(300, 1, 30));
-	assert.deepEqual(s.rows('by_server'), [{name: 'a', open: 3, line: [2, 3], rate: 10, errors: 2, p95: 1.5}]);
+	assert.deepEqual(s.rows('by_server'), [{name: 'a', open: 3, messages: null, line: [2, 3], rate: 10, errors: 2, p95: 1.5}]);
 });
 
 test('the heatmap has a column for each step of the agent, empty ones too', () => {
@@ -71,14 +84,6 @@ test('the heatmap has a column for each step of the agent, empty ones too', () =
 	const at = (n) => new Map([['a', {open: 1, messages: 0, errors: 0, buckets: new Map([[1, n], [Infinity, n]])}]]);
 	for (const [t, n] of [[100, 0], [105, 0], [110, 4], [115, 4], [120, 4], [125, 4], [130, 5]]) s.add(t, metrics(), at(n));
 	assert.deepEqual(s.heat.map((c) => [c.t, c.until, c.cells.map((x) => x.count)]), [[100, 110, [4]], [110, 125, []], [125, 130, [1]]]);
-});
-
-test('the highest of the last minute is what a fall is measured by', () => {
-	const s = new Samples();
-	s.add(100, metrics({open: 900}), null);
-	s.add(150, metrics({open: 100}), null);
-	s.add(200, metrics({open: 50}), null);
-	assert.equal(s.peakOfMinute(200), 100);
 });
 
 test('the exposition: servers with hostile names, sums over labels', () => {

@@ -10,7 +10,7 @@ test('the view that the page begins with needs no query', () => {
 test('every part of a view comes back from its address', () => {
 	const state = {
 		range: '24h', points: 120, from: 1700000000, to: 1700003600, refresh: 1, auto: false, window: '1h', draw: 'bars', compare: 'week',
-		server: 'node:8000@chat.service', channel: '/ws/<script>&x=1#', user: '"\'؟😀', theme: 'dark', tables: {servers: {sort: '-open', find: 'a&b'}, recent: {sort: 'type', find: ''}},
+		server: 'node:8000@chat.service', channel: '/ws/<script>&x=1#', user: '"\'؟😀', rows: 'all', theme: 'dark', tables: {servers: {sort: '-open', find: 'a&b'}, recent: {sort: 'type', find: ''}},
 	};
 	assert.deepEqual(s.decode(s.encode(state)), state);
 	for (const key of Object.keys(state)) {
@@ -21,7 +21,7 @@ test('every part of a view comes back from its address', () => {
 });
 
 test('what is wrong in an address is left out', () => {
-	const wrong = '?range=1y&points=61&refresh=0.001&auto=maybe&window=2m&draw=pie&compare=never&theme=pink&from=5&to=4&servers.evil=1&__proto__.sort=x&x.sort=ok';
+	const wrong = '?range=1y&points=61&refresh=0.001&auto=maybe&window=2m&draw=pie&compare=never&theme=pink&rows=some&from=5&to=4&servers.evil=1&__proto__.sort=x&x.sort=ok';
 	const state = s.decode(wrong);
 	assert.deepEqual({...state, tables: {}}, s.initial());
 	assert.deepEqual(state.tables, {x: {sort: 'ok', find: ''}});

@@ -513,7 +513,12 @@ def test_memory_and_descriptors_stay_flat(running):
     def footprint():
         return [(len(descriptors(pid)), int(status_of(pid)["VmRSS"].split()[0])) for pid in (agent.pid, agent.agent_pid)]
 
+    def writes():
+        return [link for link in descriptors(agent.agent_pid).values() if link.endswith("-wal")]
+
     with Agent("--port", peer.running.port) as agent:
+        load()
+        wait_until(writes, "the first interval of history, whose files stay open", 25)
         load()
         before = footprint()
         for _ in range(3):

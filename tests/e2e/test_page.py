@@ -102,6 +102,20 @@ def test_numbers_equal_the_api_and_what_the_client_did(page, agent, server):
         c.close(1000)
 
 
+def test_connections_that_are_older_than_the_agent_are_told_apart_while_they_are_silent(page, server):
+    held = [connect(server) for _ in range(3)]
+    with Agent("--port", server.port) as late:
+        for i in range(5):
+            held[0].ask(f"message {i}")
+        late.metrics_when(lambda m: m["connections"]["unrecognised"] == 2)
+        page.login(late, "/?refresh=1")
+        page.when(f"{NUMBER} === 1")
+        assert facts(page, "connections").endswith("older and silent 2")
+        assert "2 more of these servers, open before counting began, silent since" in page.text("#books")
+    for c in held:
+        c.close(1000)
+
+
 def test_the_live_chart_tells_what_passed(page, agent, server):
     """Messages by interval, from the chart's own table, add up to the client's tally."""
     page.login(agent, "/?refresh=1")

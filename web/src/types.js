@@ -6,7 +6,7 @@
  * @typedef {{type:string,message:string,timestamp:string,server?:?string,channel?:?string,user?:?string,code?:?number,initiator?:?string,cause?:?string,status?:?number}} ErrorRow
  * @typedef {{
  *   timestamp:string, counting_since:string, uptime_seconds:number, store?:string,
- *   connections:{total:number,peak:number,created:number,closed:number,by_user:Record<string,number>,by_channel:Record<string,number>,by_server:Record<string,number>,open_age:Duration,handshake:?Spread},
+ *   connections:{total:number,peak:number,unrecognised?:?number,created:number,closed:number,by_user:Record<string,number>,by_channel:Record<string,number>,by_server:Record<string,number>,open_age:Duration,handshake:?Spread},
  *   messages:{rate_1m:number,rate_5m:number,rate_15m:number,received:number,sent:number,bytes_received:number,bytes_sent:number,latency:?Spread,queue_wait:?Spread,ping_rtt:?Spread,unpaired:Record<string,number>},
  *   errors:{total:number,rate:number,by_type:Record<string,number>,recent:ErrorRow[],close_codes?:Record<string,{client:number,server:number}>,refused?:Record<string,number>},
  *   connection_duration:Duration,

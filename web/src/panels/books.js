@@ -2,6 +2,13 @@
 import {el, write} from '../dom.js';
 import {bytes, count, words} from '../format.js';
 
+/** What is no part of the numbers: legs to other servers, and what was open before and has shown nothing. @param {any} metrics */
+function elsewhere(metrics) {
+	const upstream = `upstream: ${count(metrics.upstream?.connections)} connections`;
+	const silent = metrics.connections.unrecognised;
+	return silent ? `${upstream}; ${count(silent)} more of these servers, open before counting began, silent since` : upstream;
+}
+
 /** @returns {import('../types.js').Panel} */
 export function books() {
 	const names = ['Bytes received', 'Bytes sent', 'Connections', 'Messages', 'Events', 'Losses', 'Hooks', 'Elsewhere'];
@@ -33,7 +40,7 @@ export function books() {
 				dropped.length ? `${count(c.events.submitted)} submitted, dropped: ${named(dropped)}` : `${count(c.events.submitted)} submitted, none dropped`,
 				losses.length ? named(losses) : 'nothing was lost',
 				loose.length ? `${loose.length} not attached: ${loose.map((/** @type {any} */ h) => h.purpose).join(', ')}` : `all ${count(c.hooks?.length)} attached`,
-				`upstream: ${count(/** @type {any} */ (metrics).upstream?.connections)} connections`,
+				elsewhere(metrics),
 			].forEach((text, i) => write(cells[i], text));
 		},
 	};

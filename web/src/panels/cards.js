@@ -23,7 +23,12 @@ const CARDS = [
 	{
 		id: 'card-connections', title: 'Active connections', color: '--a',
 		value: (v) => [count(v.metrics.connections.total), 'open'],
-		facts: (v) => [['created', count(v.metrics.connections.created)], ['closed', count(v.metrics.connections.closed)], ['peak', count(v.metrics.connections.peak)]],
+		facts: (v) => {
+			const {created, closed, peak, unrecognised} = v.metrics.connections;
+			/** @type {[string,string][]} */
+			const facts = [['created', count(created)], ['closed', count(closed)], ['peak', count(peak)]];
+			return unrecognised ? [...facts, ['older and silent', count(unrecognised)]] : facts;
+		},
 		trend: (p) => p.active, now: (v) => v.metrics.connections.total,
 	},
 	{

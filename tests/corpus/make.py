@@ -254,19 +254,21 @@ def decode_seeds():
     OPEN, REFUSED, REASON, CLOSE = 1, 2, 3, 4
     # limits of event.h
     servers, channels, request_max, response_max, causes, violations = 64, 1024, 4096, 1024, 5, 10
+    buckets = 544
 
     def record(type, rest, *, length=None, behind=b"", offset=0):
         n = 24 + len(rest) if length is None else length
         return bytes([offset]) + struct.pack("<IIQQ", type, n, 7, 10**12) + rest + behind
 
     def opened(type=OPEN, request=b"GET / H\r\n\r\n", response=b"HTTP/1.1 101 X\r\n\r\n", *,
-               server=2, status=101, upstream=0, wrong=0, request_len=None, response_len=None,
+               server=2, status=101, upstream=0, wrong=0, proxy=0, request_len=None, response_len=None,
                **how):
         endpoint = bytes(10) + b"\xff\xff\x7f\0\0\1" + struct.pack("<H6x", 8000)
         fixed = struct.pack(
-            "<QQQ24s24sIIHHHHBB6x16s", 99, 1000, 1, endpoint, endpoint, 42, 5, server, status,
+            "<QQQ24s24sIIHHHHBBB5x16s", 99, 1000, 1, endpoint, endpoint, 42, 5, server, status,
             len(request) if request_len is None else request_len,
-            len(response) if response_len is None else response_len, upstream, wrong, b"node")
+            len(response) if response_len is None else response_len, upstream, wrong,
+            proxy, b"node")
         return record(type, fixed + request + response, **how)
 
     def reason(text=b"\x0f\xa0going away", *, mask=bytes(4), offset=0, n=None, by=1, **how):
@@ -275,10 +277,10 @@ def decode_seeds():
         return record(REASON, fixed + text, **how)
 
     def closed(*, server=2, channel=3, code=1000, closed_by=0, has=1, cause=0, violation=0,
-               violated_by=0, upstream=0, resync=0, **how):
+               violated_by=0, upstream=0, resync=0, largest=100, **how):
         return record(CLOSE, struct.pack(
-            "<QQQQIIHHHBBBBBBB3x", 1, 2, 3, 4, 5, 6, server, channel, code, closed_by, has, cause,
-            violation, violated_by, upstream, resync), **how)
+            "<QQQQIIHHHBBBBBBB3xII", 1, 2, 3, 4, 5, 6, server, channel, code, closed_by, has, cause,
+            violation, violated_by, upstream, resync, 9000, largest << 22 | 2), **how)
 
     yield "open", opened()
     yield "open-unaligned", opened(offset=3)
@@ -298,6 +300,8 @@ def decode_seeds():
     yield "open-status", opened(status=1000)
     yield "open-upstream-2", opened(upstream=2)
     yield "open-wrong-2", opened(wrong=2)
+    yield "open-proxy", opened(proxy=1)
+    yield "open-proxy-2", opened(proxy=2)
     yield "open-cut", opened()[:100]
     yield "open-short", opened(length=135)
     yield "open-short-alone", opened(request=b"", response=b"", length=135)[:-1]
@@ -323,10 +327,10 @@ def decode_seeds():
                                violated_by=1, closed_by=1, upstream=1, resync=1, code=0xFFFF)
     for field, value in {"server": servers, "channel": channels, "cause": causes, "has": 2,
                          "violation": violations, "closed_by": 2, "violated_by": 2, "upstream": 2,
-                         "resync": 2}.items():
+                         "resync": 2, "largest": buckets}.items():
         yield f"close-{field}", closed(**{field: value})
-    yield "close-short", closed(length=79)
-    yield "close-short-alone", closed(length=79)[:-1]
+    yield "close-short", closed(length=87)
+    yield "close-short-alone", closed(length=87)[:-1]
     yield "close-as-open", record(OPEN, closed()[25:])
     yield "type-0", record(0, bytes(136))
     yield "type-5", record(5, bytes(136))

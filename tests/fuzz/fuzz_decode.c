@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "brief.h"
 #include "decode.h"
 #include "require.h"
 
@@ -28,7 +29,7 @@ static bool open_is_good(const uint8_t *data, size_t len)
 	return len >= sizeof(open) + open.request_len + open.response_len &&
 	       open.request_len <= REQUEST_MAX && open.response_len <= RESPONSE_MAX &&
 	       open.server < MAX_SERVERS && open.status < 1000 && open.upstream < 2 &&
-	       open.accept_wrong < 2;
+	       open.accept_wrong < 2 && open.proxy < 2;
 }
 
 static bool reason_is_good(const uint8_t *data, size_t len)
@@ -48,7 +49,7 @@ static bool close_is_good(const uint8_t *data, size_t len)
 	return len >= sizeof(close) && close.server < MAX_SERVERS && close.channel < MAX_CHANNELS &&
 	       close.cause < NR_CAUSES && close.violation < NR_VIOLATIONS && close.closed_by < 2 &&
 	       close.violated_by < 2 && close.has_close < 2 && close.upstream < 2 &&
-	       close.resync < 2;
+	       close.resync < 2 && close.brief_top >> BRIEF_COUNT_BITS < HIST_BUCKETS;
 }
 
 /* How many of the bytes are a record; 0 when they are none. */

@@ -19,6 +19,7 @@
 #include "json_history.h"
 #include "random.h"
 #include "store_query.h"
+#include "value.h"
 
 #define NS_S 1000000000ll
 #define SERVERS 4
@@ -43,16 +44,6 @@ static long resident_kb(void)
 	if (file)
 		fclose(file);
 	return resident * 4;
-}
-
-static void add(struct point *point, enum point_hist which, uint64_t value)
-{
-	point->hist[which].sum += value;
-	point->hist[which].bucket[hist_bucket(value)]++;
-	if (value < point->min[which])
-		point->min[which] = value;
-	if (value > point->max[which])
-		point->max[which] = value;
 }
 
 /* A log-normal latency: most around 2 ms, a long tail. Sum of uniforms for the normal. */
@@ -81,7 +72,7 @@ static void channel_point(uint64_t *state, unsigned channel, double load, struct
 	point->counts.active = 20 + (uint64_t)(load * 30);
 	point->counts.peak = point->counts.active + random_below(state, 3);
 	for (uint64_t i = 0; i < nr; i++)
-		add(point, POINT_LATENCY, latency(state));
+		value_add(point, POINT_LATENCY, latency(state));
 }
 
 /* What a server has and a channel has not. */
@@ -100,9 +91,9 @@ static void server_point(uint64_t *state, struct point *point)
 	n->seen_received = n->payload_received + n->header_received;
 	n->seen_sent = n->payload_sent + n->header_sent;
 	for (uint64_t i = 0; i < reads; i++)
-		add(point, POINT_QUEUE_WAIT, latency(state) / 40);
+		value_add(point, POINT_QUEUE_WAIT, latency(state) / 40);
 	for (uint64_t i = 0; i < n->closed; i++)
-		add(point, POINT_DURATION, 1000 + random_below(state, 3600000));
+		value_add(point, POINT_DURATION, 1000 + random_below(state, 3600000));
 }
 
 static struct interval *make(int64_t time_s, unsigned channels, uint64_t *state)

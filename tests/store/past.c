@@ -17,6 +17,7 @@
 
 #include "random.h"
 #include "store.h"
+#include "value.h"
 
 #define NS_S 1000000000ll
 #define CHANNELS 2
@@ -33,16 +34,6 @@ static double load_at(int64_t time_s)
 	double day = (double)(time_s % 86400) / 86400, week = (double)(time_s / 86400 % 7) / 7;
 
 	return 1 + 0.5 * sin(day * 2 * M_PI) + 0.2 * sin(week * 2 * M_PI);
-}
-
-static void add(struct point *point, enum point_hist which, uint64_t value)
-{
-	point->hist[which].sum += value;
-	point->hist[which].bucket[hist_bucket(value)]++;
-	if (value < point->min[which])
-		point->min[which] = value;
-	if (value > point->max[which])
-		point->max[which] = value;
 }
 
 static uint64_t latency(uint64_t *state)
@@ -74,9 +65,9 @@ static void fill_channel(uint64_t *state, int64_t time_s, int64_t step_s, int ch
 			       random_below(state, 3);
 	point->counts.peak = point->counts.active + random_below(state, 3);
 	for (uint64_t i = 0; i < nr; i++)
-		add(point, POINT_LATENCY, latency(state));
+		value_add(point, POINT_LATENCY, latency(state));
 	for (uint64_t i = 0; i < n->closed; i++)
-		add(point, POINT_DURATION, 1000 + random_below(state, 600000));
+		value_add(point, POINT_DURATION, 1000 + random_below(state, 600000));
 }
 
 static int add_error(struct interval *interval, struct point *point, int64_t time_s,

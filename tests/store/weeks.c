@@ -15,6 +15,7 @@
 
 #include "random.h"
 #include "store_query.h"
+#include "value.h"
 
 #define NS_S 1000000000ll
 #define DAY_S 86400
@@ -46,16 +47,6 @@ static double connections_at(int64_t hour)
 	return fmax(curve_at(hour) + NOISE * sum, 0);
 }
 
-static void add_value(struct point *point, enum point_hist which, uint64_t value)
-{
-	point->hist[which].sum += value;
-	point->hist[which].bucket[hist_bucket(value)]++;
-	if (value < point->min[which])
-		point->min[which] = value;
-	if (value > point->max[which])
-		point->max[which] = value;
-}
-
 /* Each channel has its share of the host, two messages a second and connection. */
 static void channel_point(uint64_t *state, double connections, int64_t length_s,
 			  struct point *point)
@@ -79,7 +70,7 @@ static void channel_point(uint64_t *state, double connections, int64_t length_s,
 	for (int i = 0; i < TIMED; i++) {
 		uint64_t value = 200000 + (random_next(state) >> (38 + random_below(state, 8)));
 
-		add_value(point, POINT_LATENCY, value);
+		value_add(point, POINT_LATENCY, value);
 	}
 }
 
@@ -92,9 +83,9 @@ static void server_point(struct point *point)
 	n->text = n->received + n->sent - n->binary;
 	for (uint32_t i = 0; i < HIST_BUCKETS; i++)
 		if (point->hist[POINT_LATENCY].bucket[i])
-			add_value(point, POINT_QUEUE_WAIT, hist_lower(i) / 16);
+			value_add(point, POINT_QUEUE_WAIT, hist_lower(i) / 16);
 	for (uint64_t i = 0; i < n->closed; i++)
-		add_value(point, POINT_DURATION, 1000 + i * 60000);
+		value_add(point, POINT_DURATION, 1000 + i * 60000);
 }
 
 static void sum_up(struct point *sum, const struct point *part)

@@ -15,18 +15,9 @@
 
 #include "interval.h"
 #include "random.h"
+#include "value.h"
 
 #define MODEL_NS_S 1000000000ll
-
-static inline void model_value(struct point *point, enum point_hist which, uint64_t value)
-{
-	point->hist[which].sum += value;
-	point->hist[which].bucket[hist_bucket(value)]++;
-	if (value < point->min[which])
-		point->min[which] = value;
-	if (value > point->max[which])
-		point->max[which] = value;
-}
 
 /* What a series did in the interval that begins at time_s. values: its latencies, if not NULL. */
 static inline size_t model_point(int64_t time_s, unsigned series, struct point *ret_point,
@@ -57,8 +48,8 @@ static inline size_t model_point(int64_t time_s, unsigned series, struct point *
 		unsigned shift = 38 + (unsigned)random_below(&state, 8);
 		uint64_t value = 50000 + (random_next(&state) >> shift);
 
-		model_value(ret_point, POINT_LATENCY, value);
-		model_value(ret_point, POINT_QUEUE_WAIT, value / 16);
+		value_add(ret_point, POINT_LATENCY, value);
+		value_add(ret_point, POINT_QUEUE_WAIT, value / 16);
 		if (values)
 			values[i] = value;
 	}

@@ -10,6 +10,7 @@
 #include "roster.h"
 #include "spread.h"
 #include "varint.h"
+#include "value.h"
 
 static uint64_t seed = 11;
 
@@ -17,16 +18,6 @@ static uint64_t seed = 11;
 static uint64_t any(void)
 {
 	return random_next(&seed) >> random_below(&seed, 64);
-}
-
-static void add_value(struct point *point, enum point_hist which, uint64_t value)
-{
-	point->hist[which].sum += value;
-	point->hist[which].bucket[hist_bucket(value)]++;
-	if (value < point->min[which])
-		point->min[which] = value;
-	if (value > point->max[which])
-		point->max[which] = value;
 }
 
 static void random_point(struct point *point, bool full)
@@ -38,7 +29,7 @@ static void random_point(struct point *point, bool full)
 		counts[i] = full || random_below(&seed, 3) ? any() : 0;
 	for (size_t i = 0; i < NR_POINT_HISTS; i++)
 		for (uint64_t n = random_below(&seed, full ? 2000 : 40); n; n--)
-			add_value(point, i, random_next(&seed) >> (20 + random_below(&seed, 44)));
+			value_add(point, i, random_next(&seed) >> (20 + random_below(&seed, 44)));
 }
 
 static void assert_same(const struct point *a, const struct point *b)
@@ -115,7 +106,7 @@ static void an_empty_point_is_empty(void **state)
 	point.counts.by_type[ERROR_WEBSOCKET] = 1;
 	assert_false(point_is_empty(&point));
 	point_reset(&point);
-	add_value(&point, POINT_PING_RTT, 0);
+	value_add(&point, POINT_PING_RTT, 0);
 	assert_false(point_is_empty(&point));
 }
 
@@ -258,8 +249,8 @@ static void blobs_written_by_version_1_are_read(void **state)
 	want.counts.n.received = 3;
 	want.counts.n.sent = 5;
 	want.counts.errors = 1;
-	add_value(&want, POINT_LATENCY, 1000);
-	add_value(&want, POINT_LATENCY, 2000000);
+	value_add(&want, POINT_LATENCY, 1000);
+	value_add(&want, POINT_LATENCY, 2000000);
 	len = point_encode(&want, written);
 	assert_int_equal(len, sizeof(blob));
 	assert_memory_equal(written, blob, len);

@@ -110,14 +110,13 @@ static __always_inline void count_wait(struct conn *conn, __u32 copied_seq, __u3
 		__u64 since = conn->wait_ns[i];
 		struct server_hists *hists;
 		struct server_counters *c;
-
 		__u32 behind = copied_seq - conn->wait_seq[i] - 1;
 
 		if (!since || behind >> 31) /* it is still to be read */
 			continue;
 		conn->wait_ns[i] = 0;
-		if (behind >=
-		    n) /* it went by without an event, and may not be taken for a later one */
+		/* it went by without an event, and may not be taken for a later one */
+		if (behind >= n)
 			continue;
 		hists = hists_of(conn->server);
 		c = counters_of(conn->server);

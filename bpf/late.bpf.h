@@ -196,13 +196,29 @@ __noinline int late_look(struct conn *conn, struct run *run, __u32 direction, in
 	return 0;
 }
 
+/* The socket's state is there: a candidate, unless somebody else, or an event, was first. tp: NULL for a
+ * Unix socket. */
+static __always_inline void late_begin(struct conn *conn, struct tcp_sock *tp, __u64 now)
+{
+	if (conn->state != CONN_NEW || __sync_val_compare_and_swap(&conn->lock[0], 0, 1))
+		return;
+	if (conn->state == CONN_NEW) {
+		if (tp) {
+			conn->seq[RECEIVED] = tp->copied_seq;
+			conn->seq[SENT] = tp->write_seq;
+		}
+		candidate_begin(conn, now);
+	}
+	barrier();
+	conn->lock[0] = 0;
+}
+
 /*
  * A socket that task holds at the start: if it was accepted and is in scope, it is a candidate even
  * before it moves a byte, and can be shown as one.
  */
 static __always_inline void late_adopt_tcp(struct sock *sk, struct task_struct *task, __u64 now)
 {
-	struct tcp_sock *tp = tcp_of(sk);
 	struct conn *conn;
 
 	if (sk->sk_protocol != IPPROTO_TCP || !sk->sk_max_ack_backlog)
@@ -214,16 +230,7 @@ static __always_inline void late_adopt_tcp(struct sock *sk, struct task_struct *
 		BOOK(conn_full);
 		return;
 	}
-	/* somebody else, or an event, may have been first */
-	if (conn->state != CONN_NEW || __sync_val_compare_and_swap(&conn->lock[0], 0, 1))
-		return;
-	if (conn->state == CONN_NEW) {
-		conn->seq[RECEIVED] = tp->copied_seq;
-		conn->seq[SENT] = tp->write_seq;
-		candidate_begin(conn, now);
-	}
-	barrier();
-	conn->lock[0] = 0;
+	late_begin(conn, tcp_of(sk), now);
 }
 
 /* The same of a Unix socket. Nothing tells later that it is older than we are, so one that is not held
@@ -245,12 +252,8 @@ static __always_inline void late_adopt_unix(struct sock *sk, struct task_struct 
 	if (!unix_keep(sk, mark, task->tgid, 0))
 		return;
 	conn = bpf_map_lookup_elem(&unix_conns, &key);
-	if (!conn || __sync_val_compare_and_swap(&conn->lock[0], 0, 1))
-		return;
-	if (conn->state == CONN_NEW)
-		candidate_begin(conn, now);
-	barrier();
-	conn->lock[0] = 0;
+	if (conn)
+		late_begin(conn, NULL, now);
 }
 
 static __always_inline void late_adopt(struct sock *sk, struct task_struct *task, __u64 now)

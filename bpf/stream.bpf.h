@@ -826,7 +826,8 @@ static __always_inline int stream_lock(struct conn *conn, __u32 direction)
 /* late.bpf.h: what began before us, and what has lost its boundary */
 __noinline int late_look(struct conn *conn, struct run *run, __u32 direction, int hole);
 
-/* Bytes that cannot be read, before a connection is one: a head with a hole in it is none. */
+/* Bytes that cannot be read, before a connection is one: a head with a hole in it is none, and an answer
+ * may have been anything. */
 static __always_inline void stream_hole(struct step *step, __u32 n)
 {
 	struct conn *conn = step->conn;
@@ -835,8 +836,7 @@ static __always_inline void stream_hole(struct step *step, __u32 n)
 	if (conn->state == CONN_UPGRADING && step->direction == RECEIVED) {
 		ws_gap(&conn->ws[RECEIVED], &run->tally, n);
 		stream_early(step, n);
-	} else if (conn->state ==
-			   CONN_UPGRADING || /* this may have been the answer, whatever it was */
+	} else if (conn->state == CONN_UPGRADING ||
 		   (step->direction == RECEIVED &&
 		    (conn->http_mode == HTTP_GET || conn->http_mode == HTTP_METHOD))) {
 		head_drop(step->sk);
@@ -978,7 +978,7 @@ static __always_inline void stream_event(struct sock *sk, int ret, int flags, __
 			return;
 	}
 	if (conn->state == CONN_IGNORED) {
-		/* two directions may count down at a time: then it comes a little later */
+		/* two directions may count down at a time: one of them takes the last step */
 		if (!conn->rearm_left || __sync_fetch_and_sub(&conn->rearm_left, 1) != 1)
 			return;
 		conn->state = CONN_NEW;
